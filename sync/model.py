@@ -1,0 +1,245 @@
+"""What `sync` knows: frozen data, no I/O.
+
+Times are aware UTC datetimes, amounts are `Decimal`, ids from outside are strings. Everything
+here is stored as JSON, so a field may be added with a default but never change its meaning.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from sync.errors import Reason
+
+
+class Frozen(BaseModel):
+    """Base of all stored data. Unknown fields are dropped, so that a rollback can read them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ParticipantId(Frozen):
+    """A Peppol participant: ISO 6523 scheme (`0204`, `9930`) and the identifier in it."""
+
+    scheme: str
+    value: str
+
+    def __str__(self) -> str:
+        """`scheme:value`, the form that people and access points use."""
+        return f"{self.scheme}:{self.value}"
+
+    @classmethod
+    def parse(cls, text: str) -> ParticipantId:
+        """Read `scheme:value`.
+
+        Raises `ValueError` unless the scheme has four digits and the value is 1 to 135
+        characters (Peppol Policy for use of Identifiers) of the ISO 6523 repertoire.
+        """
+        scheme, colon, value = text.strip().partition(":")
+        value = value.strip()
+        if not colon or len(scheme) != 4 or not (scheme.isascii() and scheme.isdigit()):
+            raise ValueError("a Peppol id is written scheme:value, for example 9930:DE123456788")
+        if not 1 <= len(value) <= 135 or not value.isascii() or not value.isprintable():
+            raise ValueError("the part after the colon is missing or not allowed")
+        if any(c.isspace() or c in "#?/\\<>&\"'" for c in value):
+            raise ValueError("the part after the colon holds a character that is not allowed")
+        return cls(scheme=scheme, value=value)
+
+
+class DocumentType(Frozen):
+    """A Peppol document type and the process it is exchanged in.
+
+    `id` is the value after `busdox-docid-qns::`, `process` the value after
+    `cenbii-procid-ubl::`.
+    """
+
+    id: str
+    process: str
+
+
+class InvoiceState(StrEnum):
+    """Where an import stands. `sent`, `failed` and `withdrawn` are final."""
+
+    IMPORTED = "imported"  # the XML is stored; not yet addressed, converted and checked
+    WAITING = "waiting"  # a person is asked before it is sent
+    READY = "ready"  # the document to send is stored
+    SUBMITTING = "submitting"  # an attempt is durable, its request may have left
+    UNCONFIRMED = "unconfirmed"  # the access point's answer was lost
+    SUBMITTED = "submitted"  # accepted by the access point, not yet delivered
+    BLOCKED = "blocked"  # a person must put something right before it can be sent
+    SENT = "sent"  # the access point reports delivery
+    FAILED = "failed"  # a definite refusal
+    WITHDRAWN = "withdrawn"  # paid, cancelled, deleted or untagged before it was sent
+
+
+class TagKind(StrEnum):
+    """xTool's tags on an invoice, weakest first: of several, the strongest counts."""
+
+    UPLOADED = "Uploaded"
+    FAILED = "Peppol-Failed"
+    SENT = "Peppol-Sent"
+
+    def name_for(self, prefix: str) -> str:
+        """The tag's name in sevDesk, `xTool-Uploaded` for the prefix `xTool`."""
+        return f"{prefix}-{self.value}"
+
+
+class Attempt(Frozen):
+    """One submission to an access point, durable before its request leaves."""
+
+    id: str  # UUID; the provider's idempotency key or SBDH instance id where it takes one
+    number: int  # 1, 2, … within the import
+    adapter: str
+    sender: ParticipantId
+    receiver: ParticipantId
+    document_type: DocumentType
+    sha256: str  # of the bytes sent; they are stored under this name
+    claimed_at: AwareDatetime
+    deadline: AwareDatetime  # nobody settles the attempt before it
+    provider_id: str | None = None  # the access point's own id, once it is known
+    provider_status: str = ""  # the access point's own word, for people
+    status_checks: int = 0
+    settle_checks: int = 0
+    forced: bool = False  # a person asked to send although the last attempt was unconfirmed
+
+
+class InvoiceRecord(Frozen):
+    """The truth about one invoice of one organisation."""
+
+    org: str
+    account: str  # sevDesk account (sevClient id)
+    invoice_id: str
+    version: int = 0  # counts transitions; a transition decided on an older one is refused
+    generation: int = 1  # counts imports: a re-export starts the next
+    state: InvoiceState = InvoiceState.IMPORTED
+    state_since: AwareDatetime
+    created_at: AwareDatetime
+    next_at: AwareDatetime | None = None  # when something is to be done by itself
+    deadline: AwareDatetime | None = None  # when a person is told that it takes too long
+    overdue: bool = False  # the deadline passed and a person was told
+    backoff: int = 0  # consecutive transient failures
+    reason: Reason | None = None
+    run: str = ""  # the sync that imported it
+    actor: str = ""  # who asked for the current step; empty: xTool by itself
+
+    number: str
+    contact_id: str
+    contact_name: str = ""
+    invoice_type: str = "RE"
+    invoice_date: date | None = None
+    due_date: date | None = None
+    currency: str = "EUR"
+    gross: Decimal = Decimal(0)
+    revision: str = ""  # sevDesk's `update` when the XML was fetched
+
+    source_sha256: str = ""  # the XML as sevDesk gave it
+    document_sha256: str = ""  # the document to send, once it is prepared
+    sender: ParticipantId | None = None
+    receiver: ParticipantId | None = None
+    document_type: DocumentType | None = None
+    candidates: tuple[ParticipantId, ...] = ()  # receivers to choose from when blocked
+    rules: str = ""  # release of the rules that judged the document
+    attempts: int = 0
+    attempt: Attempt | None = None
+
+    tag: TagKind | None = None  # the tag that was last written without an error
+    tag_seen: bool = False  # a list showed one of our tags, so a removal is a person's
+    tag_pending: bool = False  # a tag write was begun and its end is not recorded
+
+
+class Unexportable(Frozen):
+    """An unpaid invoice that has no XML, remembered until it changes."""
+
+    invoice_id: str
+    revision: str
+    number: str
+    contact_name: str = ""
+    reason: Reason
+
+
+class ConnectionState(StrEnum):
+    """Whether an organisation's invoices are synced."""
+
+    ACTIVE = "active"
+    BROKEN = "broken"  # sevDesk refuses the token; probed hourly
+    HELD = "held"  # most tags vanished at once; a person is asked
+    DISCONNECTED = "disconnected"  # the token is erased, records stay
+
+
+class Connection(Frozen):
+    """The one sevDesk account of an organisation. The token is stored apart, encrypted."""
+
+    org: str
+    version: int = 0
+    account: str
+    account_name: str
+    state: ConnectionState = ConnectionState.ACTIVE
+    reason: Reason | None = None
+    connected_by: str
+    connected_at: AwareDatetime
+    last_sync: AwareDatetime | None = None
+    next_sync: AwareDatetime | None = None
+    last_error: Reason | None = None
+    ask_before_sending: bool = False
+    sender: ParticipantId | None = None  # overrides PEPPOL_SENDER_ID
+    company: str = ""  # overrides PEPPOL_COMPANY_ID
+    held_invoices: tuple[str, ...] = ()  # the ids whose tags vanished at once
+
+
+class EventKind(StrEnum):
+    """What `bot` is told of."""
+
+    SYNC_STARTED = "sync_started"
+    SYNC_FINISHED = "sync_finished"
+    INVOICE_CHANGED = "invoice_changed"
+    CONNECTION_CHANGED = "connection_changed"
+
+
+class Event(Frozen):
+    """Something that happened, written in one transaction with the change itself."""
+
+    id: str = ""  # the stream's id, set on reading
+    kind: EventKind
+    at: AwareDatetime
+    invoice_id: str = ""
+    run: str = ""
+    before: str = ""  # state before
+    after: str = ""  # state after
+    actor: str = ""
+
+
+class AuditEntry(Frozen):
+    """One line of the append-only list of an organisation."""
+
+    id: str = ""
+    at: AwareDatetime
+    actor: str  # a Slack user id, or `xTool`
+    action: str  # imported, submitted, sent, failed, retried, connected, …
+    invoice_id: str = ""
+    number: str = ""
+    before: str = ""
+    after: str = ""
+    sha256: str = ""
+    provider_id: str = ""
+    detail: str = ""
+
+
+class SyncRun(Frozen):
+    """One sync of one organisation, as the digest shows it."""
+
+    id: str
+    org: str
+    trigger: str = "poll"  # poll, or the id of the person who asked
+    started_at: AwareDatetime
+    finished_at: AwareDatetime | None = None
+    seen: int = 0  # unpaid invoices of tagged contacts
+    to_import: int = 0
+    imported: int = 0
+    reexported: int = 0
+    skipped: int = 0  # not e-invoices
+    repaired: int = 0  # tags put right
+    error: Reason | None = None
+    counts: dict[str, int] = {}  # state -> number of its invoices, kept by every transition
