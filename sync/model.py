@@ -103,7 +103,7 @@ class Attempt(Frozen):
     provider_status: str = ""  # the access point's own word, for people
     status_checks: int = 0
     settle_checks: int = 0
-    forced: bool = False  # a person asked to send although the last attempt was unconfirmed
+    forced: bool = False  # a person took the risk of a second copy
 
 
 class InvoiceRecord(Frozen):
@@ -123,6 +123,8 @@ class InvoiceRecord(Frozen):
     backoff: int = 0  # consecutive transient failures
     reason: Reason | None = None
     run: str = ""  # the sync that imported it
+    hold: str = ""  # why a person is asked before sending: "first_sync", "ask" or nothing
+    refetch: bool = False  # read invoice and contact again before preparing (a retry)
     actor: str = ""  # who asked for the current step; empty: xTool by itself
 
     number: str
@@ -144,10 +146,15 @@ class InvoiceRecord(Frozen):
     rules: str = ""  # release of the rules that judged the document
     attempts: int = 0
     attempt: Attempt | None = None
+    force: bool = False  # a person wants it sent although the last attempt is unconfirmed
 
     tag: TagKind | None = None  # the tag that was last written without an error
+    tag_relation: str = ""  # sevDesk's id of that tag relation, where its answer named it
+    tagged_at: AwareDatetime | None = None  # when that tag was written
     tag_seen: bool = False  # a list showed one of our tags, so a removal is a person's
     tag_pending: bool = False  # a tag write was begun and its end is not recorded
+    tag_retry_at: AwareDatetime | None = None  # a tag write failed; the next try
+    tag_failures: int = 0  # consecutive failures to write the tag
 
 
 class Unexportable(Frozen):
@@ -241,5 +248,51 @@ class SyncRun(Frozen):
     reexported: int = 0
     skipped: int = 0  # not e-invoices
     repaired: int = 0  # tags put right
+    foreign: int = 0  # carry an xTool tag but were never imported here
     error: Reason | None = None
     counts: dict[str, int] = {}  # state -> number of its invoices, kept by every transition
+
+
+class Outcome(StrEnum):
+    """What became of a person's wish."""
+
+    STARTED = "started"
+    ALREADY = "already"  # somebody was faster; the record says who
+    NOT_POSSIBLE = "not_possible"  # not from the state it is in
+    NOT_FOUND = "not_found"
+
+
+class Decision(Frozen):
+    """The answer to a click or command about one invoice."""
+
+    outcome: Outcome
+    record: InvoiceRecord | None = None
+
+
+class Page(Frozen):
+    """A part of a list, newest first."""
+
+    items: tuple[InvoiceRecord, ...]
+    total: int
+    offset: int
+
+
+class Overview(Frozen):
+    """What `/sevdesk status` and the Home tab show."""
+
+    connection: Connection | None
+    counts: dict[str, int] = {}  # state -> number of invoices
+    needs_person: tuple[InvoiceRecord, ...] = ()  # the newest ten
+    skipped: tuple[Unexportable, ...] = ()  # the newest ten
+    skipped_total: int = 0
+    last_run: SyncRun | None = None
+    running: bool = False  # a sync is under way
+
+
+class StoredDocument(Frozen):
+    """A document kept with an invoice: `original` as sevDesk gave it, `sent` as it left."""
+
+    kind: str
+    filename: str
+    sha256: str
+    content: bytes

@@ -1,0 +1,39 @@
+-- One transition of one invoice record, whole or not at all.
+-- KEYS[1] the record; every other key has the same prefix and so the same slot.
+-- ARGV: 1 prefix, 2 invoice id, 3 expected version, 4 state, 5 run, 6 record as JSON,
+--       7 state since (s), 8 due (s) or '', 9 number, 10 event JSON or '', 11 audit JSON or ''
+-- Returns the new version, or -1 if the record is not at the expected version.
+local prefix, id = ARGV[1], ARGV[2]
+local old = redis.call('HMGET', KEYS[1], 'v', 's', 'r')
+local version = old[1] or '0'
+if version ~= ARGV[3] then return -1 end
+
+local state, run = ARGV[4], ARGV[5]
+local next_version = tonumber(version) + 1
+redis.call('HSET', KEYS[1], 'v', next_version, 's', state, 'r', run, 'd', ARGV[6])
+redis.call('SADD', prefix .. 'invs', id)
+
+if old[2] ~= state then
+  if old[2] then redis.call('ZREM', prefix .. 'state:' .. old[2], id) end
+  redis.call('ZADD', prefix .. 'state:' .. state, ARGV[7], id)
+end
+if old[2] ~= state or old[3] ~= run then
+  if old[3] and old[3] ~= '' then
+    redis.call('HINCRBY', prefix .. 'runc:' .. old[3], old[2], -1)
+    if old[3] ~= run then redis.call('ZREM', prefix .. 'runi:' .. old[3], id) end
+  end
+  if run ~= '' then
+    redis.call('HINCRBY', prefix .. 'runc:' .. run, state, 1)
+    redis.call('ZADD', prefix .. 'runi:' .. run, 'NX', ARGV[7], id)
+  end
+end
+
+if ARGV[8] == '' then
+  redis.call('ZREM', prefix .. 'due', id)
+else
+  redis.call('ZADD', prefix .. 'due', ARGV[8], id)
+end
+if ARGV[9] ~= '' then redis.call('HSET', prefix .. 'numbers', ARGV[9], id) end
+if ARGV[10] ~= '' then redis.call('XADD', prefix .. 'events', '*', 'd', ARGV[10]) end
+if ARGV[11] ~= '' then redis.call('XADD', prefix .. 'audit', '*', 'd', ARGV[11]) end
+return next_version

@@ -1,0 +1,319 @@
+"""Everything else that is kept of an organisation: connection, runs, lists, documents."""
+
+from __future__ import annotations
+
+import uuid
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from sync.errors import StaleRecordError, StoreError
+from sync.model import (
+    AuditEntry,
+    Connection,
+    Event,
+    Frozen,
+    ParticipantId,
+    SyncRun,
+    Unexportable,
+)
+from sync.store.keys import ORGS, Keys, account_owner
+from sync.store.records import Records
+from sync.store.redis import Clients
+from sync.store.scripts import CLAIM_OWNER, CONNECTION, RELEASE, RENEW
+
+RUN_DAYS = 90
+MAX_DOCUMENT = 64 * 1024 * 1024  # of a stored document, unpacked
+
+
+class ContactFact(Frozen):
+    """What is remembered of a sevDesk contact, so that it is asked for once."""
+
+    contact_id: str
+    name: str = ""
+    parent_id: str = ""
+    vat_number: str = ""
+    buyer_reference: str = ""
+    read_at: float = 0.0  # unix seconds
+
+
+class Organisation:
+    """The store of one organisation. Every call raises `StoreError`."""
+
+    def __init__(self, clients: Clients, org: str, keep_documents: timedelta) -> None:
+        """`keep_documents`: how long documents are kept after they were stored or sent."""
+        self.org = org
+        self.keys = Keys(org)
+        self.records = Records(clients, org)
+        self._clients = clients
+        # redis-py types every command as "awaitable or not", so its types are of no help here.
+        self._redis: Any = clients.redis
+        self._exact: Any = clients.exact
+        self._blobs: Any = clients.blobs
+        self._keep = keep_documents
+
+    # ---- connection -----------------------------------------------------------------------
+
+    async def connection(self) -> Connection | None:
+        """The connection, in whatever state, or None if there never was one."""
+        version, data = await self._redis.hmget(self.keys.connection, ["v", "d"])
+        if data is None:
+            return None
+        return Connection.model_validate_json(data).model_copy(update={"version": int(version)})
+
+    async def put_connection(
+        self,
+        connection: Connection,
+        *,
+        token: str = "",
+        event: Event | None = None,
+        audit: AuditEntry | None = None,
+    ) -> Connection:
+        """Write the next version. `token`: ciphertext to store, `-` to erase, empty to keep.
+
+        Raises `StaleRecordError` if somebody was faster.
+        """
+        version = await CONNECTION.run(
+            self._exact,
+            self.keys.connection,
+            self.keys.prefix,
+            str(connection.version),
+            connection.model_dump_json(exclude={"version"}),
+            token,
+            event.model_dump_json(exclude={"id"}) if event else "",
+            audit.model_dump_json(exclude={"id"}) if audit else "",
+        )
+        if int(version) < 0:
+            raise StaleRecordError("the connection changed since it was read")
+        await self._redis.sadd(ORGS, self.org)
+        return connection.model_copy(update={"version": int(version)})
+
+    async def token(self) -> str | None:
+        """The sevDesk token's ciphertext."""
+        found = await self._redis.get(self.keys.token)
+        return None if found is None else str(found)
+
+    async def put_token(self, ciphertext: str) -> None:
+        """Replace the ciphertext, after the key was changed."""
+        await self._exact.set(self.keys.token, ciphertext, xx=True)
+
+    async def claim_account(self, account: str) -> str:
+        """Take a sevDesk account; returns the organisation that has it afterwards."""
+        return str(await CLAIM_OWNER.run(self._exact, account_owner(account), self.org))
+
+    async def release_account(self, account: str) -> None:
+        """Give the account back, if it is ours."""
+        await RELEASE.run(self._exact, account_owner(account), self.org)
+
+    # ---- runs -----------------------------------------------------------------------------
+
+    async def put_run(self, run: SyncRun, event: Event | None = None) -> None:
+        """Store a run's own figures (its counts by state are kept by the transitions)."""
+        pipe = self._exact.pipeline(transaction=True)
+        age = timedelta(days=RUN_DAYS)
+        pipe.set(self.keys.run(run.id), run.model_dump_json(exclude={"counts"}), ex=age)
+        pipe.expire(self.keys.run_counts(run.id), age)
+        pipe.expire(self.keys.run_invoices(run.id), age)
+        if event:
+            pipe.set(self.keys.last_run, run.id)
+            pipe.xadd(self.keys.events, {"d": event.model_dump_json(exclude={"id"})})
+        await pipe.execute()
+
+    async def run(self, run_id: str) -> SyncRun | None:
+        """A run with its counts."""
+        data = await self._redis.get(self.keys.run(run_id))
+        if data is None:
+            return None
+        counts = await self._redis.hgetall(self.keys.run_counts(run_id))
+        kept = {state: int(n) for state, n in counts.items() if int(n) > 0}
+        return SyncRun.model_validate_json(data).model_copy(update={"counts": kept})
+
+    async def last_run(self) -> SyncRun | None:
+        """The newest run that was told."""
+        run_id = await self._redis.get(self.keys.last_run)
+        return await self.run(str(run_id)) if run_id else None
+
+    @asynccontextmanager
+    async def lease(self, seconds: float) -> AsyncIterator[Lease | None]:
+        """Be the only one who polls; None if somebody is at it.
+
+        The lease saves requests, no more: two polls at once are harmless, because every
+        transition is refused when the record was changed.
+        """
+        lease = Lease(self._clients, self.keys.lease, seconds)
+        if not await lease.take():
+            yield None
+            return
+        try:
+            yield lease
+        finally:
+            await lease.release()
+
+    async def polling(self) -> bool:
+        """Whether a poll is under way."""
+        return bool(await self._redis.exists(self.keys.lease))
+
+    # ---- small lists ----------------------------------------------------------------------
+
+    async def unexportable(self) -> dict[str, Unexportable]:
+        """Invoices without XML, by id."""
+        found = await self._redis.hgetall(self.keys.unexportable)
+        return {k: Unexportable.model_validate_json(v) for k, v in found.items()}
+
+    async def put_unexportable(self, entry: Unexportable) -> None:
+        """Remember an invoice without XML until it changes."""
+        await self._redis.hset(self.keys.unexportable, entry.invoice_id, entry.model_dump_json())
+
+    async def drop_unexportable(self, *invoice_ids: str) -> None:
+        """Forget some."""
+        if invoice_ids:
+            await self._redis.hdel(self.keys.unexportable, *invoice_ids)
+
+    async def contacts(self) -> dict[str, ContactFact]:
+        """What is known of contacts, by id."""
+        found = await self._redis.hgetall(self.keys.contacts)
+        return {k: ContactFact.model_validate_json(v) for k, v in found.items()}
+
+    async def contact(self, contact_id: str) -> ContactFact | None:
+        """What is known of one contact."""
+        found = await self._redis.hget(self.keys.contacts, contact_id)
+        return None if found is None else ContactFact.model_validate_json(found)
+
+    async def put_contacts(self, facts: Mapping[str, ContactFact]) -> None:
+        """Remember contacts."""
+        if facts:
+            mapping = {k: v.model_dump_json() for k, v in facts.items()}
+            await self._redis.hset(self.keys.contacts, mapping=mapping)
+
+    async def receiver(self, contact_id: str) -> ParticipantId | None:
+        """The Peppol id that a person chose for a contact."""
+        found = await self._redis.hget(self.keys.receivers, contact_id)
+        return ParticipantId.parse(found) if found else None
+
+    async def put_receiver(self, contact_id: str, participant: ParticipantId) -> None:
+        """Remember a person's choice."""
+        await self._exact.hset(self.keys.receivers, contact_id, str(participant))
+
+    async def tag_names(self) -> dict[str, str]:
+        """Names of tags by sevDesk id."""
+        return dict(await self._redis.hgetall(self.keys.tag_names))
+
+    async def put_tag_names(self, names: Mapping[str, str]) -> None:
+        """Replace what is known of tags."""
+        pipe = self._exact.pipeline(transaction=True)
+        pipe.delete(self.keys.tag_names)
+        if names:
+            pipe.hset(self.keys.tag_names, mapping=dict(names))
+        await pipe.execute()
+
+    async def flag(self, name: str) -> str:
+        """A small fact, empty if unknown."""
+        return str(await self._redis.hget(self.keys.flags, name) or "")
+
+    async def set_flag(self, name: str, value: str) -> bool:
+        """Set it; True the first time that it has this value."""
+        before = await self.flag(name)
+        await self._redis.hset(self.keys.flags, name, value)
+        return before != value
+
+    # ---- documents ------------------------------------------------------------------------
+
+    async def put_document(self, sha256: str, content: bytes) -> None:
+        """Keep a document's bytes under their hash."""
+        packed = zlib.compress(content, 6)
+        await self._blobs.set(self.keys.document(sha256), packed, ex=self._keep)
+
+    async def document(self, sha256: str) -> bytes | None:
+        """A document's bytes, or None when its time is over."""
+        packed = await self._blobs.get(self.keys.document(sha256)) if sha256 else None
+        if packed is None:
+            return None
+        unpack = zlib.decompressobj()
+        content = unpack.decompress(packed, MAX_DOCUMENT)
+        if unpack.unconsumed_tail:
+            raise StoreError("a stored document is larger than any that was stored")
+        return content
+
+    # ---- streams --------------------------------------------------------------------------
+
+    async def add_event(self, event: Event) -> None:
+        """Tell `bot` something that no record holds."""
+        await self._exact.xadd(self.keys.events, {"d": event.model_dump_json(exclude={"id"})})
+
+    async def events(self, after: str, limit: int) -> list[Event]:
+        """Events after a stream id, oldest first."""
+        start = f"({after}" if after else "-"
+        rows = await self._redis.xrange(self.keys.events, min=start, count=limit)
+        return [
+            Event.model_validate_json(fields["d"]).model_copy(update={"id": str(stream_id)})
+            for stream_id, fields in rows
+        ]
+
+    async def trim_events(self, up_to: str) -> None:
+        """Drop events up to and including a stream id."""
+        milliseconds, _, sequence = up_to.partition("-")
+        after = f"{milliseconds}-{int(sequence or 0) + 1}"
+        await self._redis.execute_command("XTRIM", self.keys.events, "MINID", after)
+
+    async def note(self, entry: AuditEntry) -> None:
+        """Append to the audit list."""
+        await self._exact.xadd(self.keys.audit, {"d": entry.model_dump_json(exclude={"id"})})
+
+    async def audit(self) -> AsyncIterator[AuditEntry]:
+        """The whole audit list, oldest first."""
+        after = "-"
+        while True:
+            rows = await self._redis.xrange(self.keys.audit, min=after, count=500)
+            for stream_id, fields in rows:
+                entry = AuditEntry.model_validate_json(fields["d"])
+                yield entry.model_copy(update={"id": str(stream_id)})
+            if not rows:
+                return
+            after = f"({rows[-1][0]}"
+
+    # ---- the end --------------------------------------------------------------------------
+
+    async def erase(self) -> None:
+        """Delete everything of the organisation, `bot`'s keys included. Safe to repeat."""
+        connection = await self.connection()
+        if connection is not None:
+            await self.release_account(connection.account)
+        async for key in self._redis.scan_iter(match=_literal(self.keys.prefix) + "*", count=1000):
+            await self._exact.unlink(key)
+        await self._redis.srem(ORGS, self.org)
+
+
+class Lease:
+    """A key that expires unless its holder renews it."""
+
+    def __init__(self, clients: Clients, key: str, seconds: float) -> None:
+        """Nothing is taken yet."""
+        self._client: Any = clients.exact
+        self._key = key
+        self._milliseconds = int(seconds * 1000)
+        self._token = uuid.uuid4().hex
+
+    async def take(self) -> bool:
+        """Whether it is ours now."""
+        return bool(await self._client.set(self._key, self._token, nx=True, px=self._milliseconds))
+
+    async def renew(self) -> bool:
+        """Extend it; False if it was lost."""
+        return bool(await RENEW.run(self._client, self._key, self._token, self._milliseconds))
+
+    async def release(self) -> None:
+        """Give it back."""
+        await RELEASE.run(self._client, self._key, self._token)
+
+
+async def organisations(clients: Clients) -> set[str]:
+    """All organisations that were ever connected and not erased."""
+    redis: Any = clients.redis
+    return {str(org) for org in await redis.smembers(ORGS)}
+
+
+def _literal(text: str) -> str:
+    """`text` with the signs escaped that mean something in a MATCH pattern."""
+    return "".join(f"\\{c}" if c in "*?[]^-\\" else c for c in text)

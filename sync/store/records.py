@@ -1,0 +1,132 @@
+"""Invoice records: read them, and change them one transition at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sync import delivery
+from sync.errors import StaleRecordError
+from sync.model import AuditEntry, Event, InvoiceRecord, InvoiceState, Page
+from sync.store.keys import Keys
+from sync.store.redis import Clients
+from sync.store.scripts import TRANSITION
+
+CHUNK = 500  # records read with one pipeline
+
+
+class Records:
+    """The records of one organisation."""
+
+    def __init__(self, clients: Clients, org: str) -> None:
+        """Read and write with `clients`."""
+        self._clients = clients
+        # redis-py types every command as "awaitable or not", so its types are of no help here.
+        self._redis: Any = clients.redis
+        self._keys = Keys(org)
+        self.org = org
+
+    async def get(self, invoice_id: str) -> InvoiceRecord | None:
+        """The record, or None. Raises `StoreError`."""
+        found = await self.get_many([invoice_id])
+        return found[0] if found else None
+
+    async def get_many(self, invoice_ids: Iterable[str]) -> list[InvoiceRecord]:
+        """The records that exist, in the order of the ids."""
+        ids = list(invoice_ids)
+        found: list[InvoiceRecord] = []
+        for start in range(0, len(ids), CHUNK):
+            pipe = self._redis.pipeline(transaction=False)
+            for invoice_id in ids[start : start + CHUNK]:
+                pipe.hmget(self._keys.record(invoice_id), "v", "d")
+            for version, data in await pipe.execute():
+                if data is not None:
+                    found.append(parse(version, data))
+        return found
+
+    async def all_ids(self) -> set[str]:
+        """The ids of all records."""
+        return set(await self._redis.smembers(self._keys.records))
+
+    async def by_number(self, number: str) -> InvoiceRecord | None:
+        """The newest import with that invoice number, whatever its upper or lower case."""
+        invoice_id = await self._redis.hget(self._keys.numbers, number.strip().casefold())
+        return await self.get(invoice_id) if invoice_id else None
+
+    async def put(
+        self,
+        record: InvoiceRecord,
+        *,
+        event: Event | None = None,
+        audit: AuditEntry | None = None,
+        durable: bool = False,
+    ) -> InvoiceRecord:
+        """Write the next version of a record that was read at `record.version`.
+
+        With `durable` it returns only when the write is on the disk, where the server can tell.
+        Raises `StaleRecordError` if somebody was faster, `StoreError` if it is not known
+        whether it was written: then read the record again.
+        """
+        key = self._keys.record(record.invoice_id)
+        wake = delivery.wake_at(record)
+        version = await TRANSITION.run(
+            self._clients.exact,
+            key,
+            self._keys.prefix,
+            record.invoice_id,
+            str(record.version),
+            record.state.value,
+            record.run,
+            record.model_dump_json(exclude={"version"}),
+            str(record.state_since.timestamp()),
+            "" if wake is None else str(wake.timestamp()),
+            record.number.casefold(),
+            event.model_dump_json(exclude={"id"}) if event else "",
+            audit.model_dump_json(exclude={"id"}) if audit else "",
+        )
+        if int(version) < 0:
+            raise StaleRecordError(f"invoice {record.invoice_id} changed since it was read")
+        if durable:
+            await self._clients.waitaof(key)
+        return record.model_copy(update={"version": int(version)})
+
+    async def counts(self) -> dict[str, int]:
+        """How many invoices are in each state."""
+        pipe = self._redis.pipeline(transaction=False)
+        for state in InvoiceState:
+            pipe.zcard(self._keys.state(state))
+        numbers = await pipe.execute()
+        return {s.value: int(n) for s, n in zip(InvoiceState, numbers, strict=True) if n}
+
+    async def ids_in(self, states: Collection[InvoiceState]) -> list[str]:
+        """All ids in some states, newest first."""
+        pipe = self._redis.pipeline(transaction=False)
+        ordered = list(states)
+        for state in ordered:
+            pipe.zrange(self._keys.state(state), 0, -1, desc=True, withscores=True)
+        answers = await pipe.execute() if ordered else []
+        pairs = [pair for answer in answers for pair in answer]
+        return [str(i) for i, _ in sorted(pairs, key=lambda p: (-float(p[1]), p[0]))]
+
+    async def page(self, states: Collection[InvoiceState] | None, offset: int, limit: int) -> Page:
+        """A part of the list of invoices in `states` (None: all), newest change first."""
+        ids = await self.ids_in(list(InvoiceState) if states is None else states)
+        items = await self.get_many(ids[offset : offset + limit])
+        return Page(items=tuple(items), total=len(ids), offset=offset)
+
+    async def due(self, before: float, limit: int = 1000) -> list[str]:
+        """Ids of invoices for which something was due before a time (unix seconds)."""
+        found = await self._redis.zrange(
+            self._keys.due, "-inf", before, byscore=True, offset=0, num=limit
+        )
+        return [str(i) for i in found]
+
+    async def run_invoices(self, run_id: str, limit: int) -> list[InvoiceRecord]:
+        """The invoices that a sync imported, in the order of their import."""
+        ids = await self._redis.zrange(self._keys.run_invoices(run_id), 0, limit - 1)
+        return await self.get_many(str(i) for i in ids)
+
+
+def parse(version: str, data: str) -> InvoiceRecord:
+    """A stored record; the version stands beside it, so that the script can count."""
+    return InvoiceRecord.model_validate_json(data).model_copy(update={"version": int(version)})
