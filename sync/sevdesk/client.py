@@ -1,0 +1,354 @@
+"""The thin shell around `wire`: sends what it builds and reads what it understands.
+
+One `httpx.AsyncClient` per process (`build_http`), one light `SevdeskClient` per organisation.
+
+Repeats: a GET at most twice more, after a lost connection or a 502, 503 or 504, within
+`REPEAT_SECONDS`. A write never, neither here nor in aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import aiohttp
+import httpx
+
+from sync.sevdesk import answers, rows, wire
+from sync.sevdesk.errors import (
+    AccountUnknownError,
+    BadAnswerError,
+    ForbiddenError,
+    ListChangedError,
+    NotFoundError,
+    RefusedError,
+    SevdeskError,
+    UnavailableError,
+    WriteUnconfirmedError,
+)
+from sync.sevdesk.models import (
+    Account,
+    ContactRow,
+    CustomField,
+    CustomFieldSetting,
+    InvoiceRow,
+    Listing,
+    Pdf,
+    Tag,
+    TagRelation,
+)
+from sync.sevdesk.transport import TokenAuth, never_left
+from sync.sevdesk.wire import Answer, Request
+
+REQUEST_SECONDS: Final = 60.0  # for one request as a whole
+REPEATS: Final = 2
+REPEAT_SECONDS: Final = 30.0  # no repeat is begun later than this after the first request
+PAGE_LIMIT: Final = 500  # pages of one list; half a million rows
+OVERLAP_ROWS: Final = 20  # rows that a page shares with the one before, to notice shifts
+LIST_TRIES: Final = 3  # how often a list that shifts under our hands is begun anew
+
+_OUTAGE: Final = frozenset({502, 503, 504})
+_TRANSPORT_ERRORS: Final = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    aiohttp.ClientError,
+    OSError,
+    TimeoutError,
+    ValueError,
+)
+
+
+class _Lost(Exception):  # noqa: N818 - a signal inside this module, not an error for others
+    """No answer, or only half of one. `problem` is the error's class name, never its text."""
+
+    def __init__(self, problem: str, *, left: bool) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.left = left  # whether sevDesk may have received the request
+
+
+class SevdeskClient:
+    """The calls that xTool makes to one account. All raise `SevdeskError` and nothing else.
+
+    `pace` is awaited before each request. `retry_wait` is the middle of the first wait before a
+    repeat, in seconds.
+    """
+
+    __slots__ = ("_auth", "_base_url", "_http", "_pace", "_retry_wait")
+
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        base_url: str,
+        token: str,
+        pace: Callable[[], Awaitable[None]],
+        *,
+        retry_wait: float = 0.5,
+    ) -> None:
+        """Raises `TokenMalformedError` when the text cannot be a token."""
+        self._auth = TokenAuth(token.strip())
+        self._http = http
+        self._base_url = base_url.rstrip("/")
+        self._pace = pace
+        self._retry_wait = retry_wait
+
+    def __repr__(self) -> str:
+        return f"SevdeskClient({self._base_url!r})"
+
+    # --- reading ---
+
+    async def bookkeeping_version(self) -> str:
+        """Check the token; "1.0", "2.0", or empty when sevDesk does not say."""
+        payload = await self._get(wire.bookkeeping_version())
+        return rows.text(wire.single(payload).get("version"))
+
+    async def account(self) -> Account:
+        """The account of the token, asked in several places because none is documented.
+
+        Raises `AccountUnknownError` when nothing tells it.
+        """
+        refusal: SevdeskError | None = None
+        for template, parse in _ACCOUNT_SOURCES:
+            try:
+                found = await self._account_from(template, parse)
+            except (ForbiddenError, NotFoundError, RefusedError, BadAnswerError) as error:
+                refusal = refusal or error
+                continue
+            if found:
+                return found
+        if isinstance(refusal, ForbiddenError):
+            raise refusal
+        raise AccountUnknownError("no object names its account")
+
+    async def _account_from(
+        self, template: str, parse: Callable[[rows.Row], Account]
+    ) -> Account | None:
+        raw = wire.many(await self._get(wire.page(template, limit=1)))
+        found = rows.parse_all(raw, parse).rows
+        return found[0] if found else None
+
+    async def tags(self) -> Listing[Tag]:
+        """All tags of the account."""
+        return rows.parse_all(await self._all("/Tag"), rows.tag)
+
+    async def tag_relations(self) -> Listing[TagRelation]:
+        """Which tag is on which object. A broken row means: a tag that we cannot see."""
+        raw = await self._all("/TagRelation", embed="tag")
+        return rows.parse_all(raw, rows.tag_relation)
+
+    async def invoices(self, status: int) -> Listing[InvoiceRow]:
+        """The invoices of a status, as sevDesk filters them: check each row again."""
+        return rows.parse_all(await self._all("/Invoice", status=status), rows.invoice)
+
+    async def invoice(self, invoice_id: str) -> InvoiceRow:
+        """One invoice. Raises `NotFoundError`."""
+        return await self._one("Invoice", "invoiceId", invoice_id, rows.invoice)
+
+    async def contact(self, contact_id: str) -> ContactRow:
+        """One contact. Raises `NotFoundError`."""
+        return await self._one("Contact", "contactId", contact_id, rows.contact)
+
+    async def contacts(self) -> Listing[ContactRow]:
+        """All contacts; `depth=1`, or persons are left out."""
+        return rows.parse_all(await self._all("/Contact", depth=1), rows.contact)
+
+    async def custom_field_settings(self) -> Listing[CustomFieldSetting]:
+        """The kinds of contact fields that the account defined."""
+        raw = await self._all("/ContactCustomFieldSetting")
+        return rows.parse_all(raw, rows.custom_field_setting)
+
+    async def custom_fields(self) -> Listing[CustomField]:
+        """The custom fields of all contacts."""
+        return rows.parse_all(await self._all("/ContactCustomField"), rows.custom_field)
+
+    async def xml(self, invoice_id: str) -> bytes:
+        """The e-invoice's XML as sevDesk made it, at most 10 MB, not yet looked into.
+
+        Raises `NotAnEInvoiceError`, `IncompleteEInvoiceError`, `XmlRefusedError` about this
+        invoice, besides what every call raises.
+        """
+        request = wire.get_xml(invoice_id)
+        return answers.xml_bytes(request, await self._answer(request), _now())
+
+    async def pdf(self, invoice_id: str) -> Pdf:
+        """The PDF, without marking the invoice as sent."""
+        request = wire.get_pdf(invoice_id)
+        return answers.pdf(request, await self._answer(request), _now())
+
+    # --- writing ---
+
+    async def add_tag(self, invoice_id: str, name: str) -> TagRelation:
+        """Put a tag on an invoice.
+
+        Raises `WriteUnconfirmedError` when it may or may not be there: read the relations.
+        """
+        payload = await self._get(wire.add_tag(invoice_id, name))
+        try:
+            return rows.tag_relation(wire.single(payload))
+        except (rows.RowError, BadAnswerError) as error:
+            problem = str(error)
+        raise WriteUnconfirmedError(problem, status="200", message="")
+
+    async def remove_tag_relation(self, relation_id: str) -> bool:
+        """Take a tag off an object; False when it was not there any more.
+
+        Raises `RemovalRefusedError` when sevDesk does not offer it, `WriteUnconfirmedError`.
+        """
+        try:
+            await self._get(wire.remove_tag_relation(relation_id))
+        except NotFoundError:
+            return False
+        return True
+
+    # --- machinery ---
+
+    async def _one[T](
+        self, resource: str, name: str, object_id: str, parse: Callable[[rows.Row], T]
+    ) -> T:
+        payload = await self._get(wire.one(resource, name, object_id))
+        if payload == [] or payload is None:
+            raise NotFoundError("an empty list", resource=resource, message="")
+        try:
+            return parse(wire.single(payload))
+        except rows.RowError as error:
+            problem = str(error)
+        raise BadAnswerError(problem, problem=problem)
+
+    async def _all(self, template: str, **filters: str | int) -> list[Any]:
+        """All rows of a list, begun anew when rows were removed while it was read."""
+        for _ in range(LIST_TRIES):
+            found = await self._read_through(template, **filters)
+            if found is not None:
+                return found
+        raise ListChangedError("rows vanished while reading", resource=template.strip("/"))
+
+    async def _read_through(self, template: str, **filters: str | int) -> list[Any] | None:
+        """All pages, or None when a page does not join on to the one before.
+
+        Pages overlap by some rows: if none of a page's rows is known, rows were removed from
+        the pages before and as many were skipped. A skipped tag relation would look like a tag
+        that a person removed. Ends at a page that is short or brings nothing new.
+        """
+        known: dict[str, Any] = {}
+        nameless: list[Any] = []
+        for number in range(PAGE_LIMIT):
+            offset = number * (wire.PAGE_ROWS - OVERLAP_ROWS)
+            request = wire.page(template, offset, filters=filters)
+            raw = wire.many(await self._get(request))
+            ids = {rows.row_id(row) for row in raw} - {""}
+            if number and raw and known and not ids & known.keys():
+                return None
+            fresh = _merge(raw, known, nameless)
+            if len(raw) < wire.PAGE_ROWS or not fresh:
+                return [*known.values(), *nameless]
+        raise BadAnswerError("a list without an end", problem="endless list")
+
+    async def _get(self, request: Request) -> Any:
+        """The payload of an answer."""
+        return answers.read(request, await self._answer(request), _now())
+
+    async def _answer(self, request: Request) -> Answer:
+        """An answer, after repeats where they are allowed."""
+        started = time.monotonic()
+        repeats = 0 if request.writes else REPEATS
+        for repeat in range(repeats + 1):
+            last = repeat == repeats or time.monotonic() - started > REPEAT_SECONDS
+            try:
+                answer = await self._exchange(request)
+            except _Lost as lost:
+                if last:
+                    failure = _lost_error(request, lost)
+                    break
+            except BadAnswerError as error:
+                failure = _unread_error(request, error)
+                break
+            else:
+                if last or not _worth_a_repeat(request, answer):
+                    return answer
+            await asyncio.sleep(self._retry_wait * 2**repeat * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+        raise failure
+
+    async def _exchange(self, request: Request) -> Answer:
+        """One request, one answer, within `REQUEST_SECONDS`. Raises `_Lost`."""
+        await self._pace()
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return await self._send(request)
+        except _TRANSPORT_ERRORS as error:
+            problem, left = type(error.__cause__ or error).__name__, not never_left(error)
+        raise _Lost(problem, left=left)
+
+    async def _send(self, request: Request) -> Answer:
+        async with self._http.stream(
+            request.method,
+            self._base_url + request.target,
+            json=request.body,
+            headers={"Accept": "application/json"},
+            auth=self._auth,
+            follow_redirects=False,
+        ) as response:
+            plain = wire.unpack(await _body(response, request.limit), request.limit)
+            if response.status_code >= 400 or b'"error"' in plain[:4096]:
+                plain = self._auth.blank(plain)
+            return Answer(response.status_code, plain, response.headers.get("retry-after", ""))
+
+
+_ACCOUNT_SOURCES: Final[tuple[tuple[str, Callable[[rows.Row], Account]], ...]] = (
+    ("/SevClient", rows.account_of_client),
+    ("/SevUser", rows.account_of_user),
+    ("/Tag", rows.account_of_any),
+    ("/Contact", rows.account_of_any),
+    ("/Invoice", rows.account_of_any),
+)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _merge(raw: list[Any], known: dict[str, Any], nameless: list[Any]) -> bool:
+    """Add rows by their id; whether there was a new one."""
+    before = len(known) + len(nameless)
+    for row in raw:
+        row_id = rows.row_id(row)
+        if row_id:
+            known.setdefault(row_id, row)
+        else:
+            nameless.append(row)
+    return len(known) + len(nameless) > before
+
+
+async def _body(response: httpx.Response, limit: int) -> bytes:
+    """The raw body, read piece by piece and given up above `limit` bytes."""
+    pieces, size = [], 0
+    async for piece in response.aiter_raw():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            raise wire.too_large(limit)
+    return b"".join(pieces)
+
+
+def _worth_a_repeat(request: Request, answer: Answer) -> bool:
+    """An outage that may pass at once, unless sevDesk names a time or speaks of the invoice."""
+    if answer.status not in _OUTAGE or answer.retry_after:
+        return False
+    return not (request.asks_xml and answer.body.lstrip().startswith(b"{"))
+
+
+def _unread_error(request: Request, error: BadAnswerError) -> SevdeskError:
+    """sevDesk answered, but the answer cannot be unpacked: a write may have happened."""
+    if request.writes:
+        return WriteUnconfirmedError(str(error), status="", message="")
+    return error
+
+
+def _lost_error(request: Request, lost: _Lost) -> SevdeskError:
+    if request.writes and lost.left:
+        return WriteUnconfirmedError(lost.problem, status="", message=lost.problem)
+    return UnavailableError(lost.problem, status="", message=lost.problem)
