@@ -172,7 +172,7 @@ def postpone(
 def backoff(failures: int, first: timedelta, jitter: float) -> timedelta:
     """`first` doubled per failure up to an hour, of which 75 to 100 % by `jitter` in [0, 1)."""
     full = min(first * 2 ** min(failures, 20), MAX_BACKOFF)
-    return full * (0.75 + 0.25 * jitter)
+    return timedelta(seconds=full.total_seconds() * (0.75 + 0.25 * jitter))
 
 
 def claim(record: InvoiceRecord, attempt: Attempt, now: datetime) -> InvoiceRecord:

@@ -165,6 +165,8 @@ class Unexportable(Frozen):
     number: str
     contact_name: str = ""
     reason: Reason
+    tries: int = 1
+    retry_at: AwareDatetime | None = None  # None: not before it changes
 
 
 class ConnectionState(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 
 from redis.exceptions import NoScriptError
 
@@ -33,7 +33,7 @@ class Script:
 
 def load(name: str) -> Script:
     """The script `name`.lua."""
-    text = cast(str, files("sync.store").joinpath("lua", f"{name}.lua").read_text("utf-8"))
+    text = files("sync.store").joinpath("lua", f"{name}.lua").read_text("utf-8")
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

@@ -1,0 +1,326 @@
+"""What a poll does, decided from what was read: pure, no I/O.
+
+`contacts_to_read` comes first, then `plan`. Nothing of sevDesk's filters is trusted: every row
+is checked again here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sync.delivery import UNSENT
+from sync.errors import Reason
+from sync.model import Connection, InvoiceRecord, InvoiceState, TagKind, Unexportable
+from sync.sevdesk.models import InvoiceRow, TagRelation
+from sync.tags import SETTLES_WITHIN, Judgement, Verdict, judge, was_seen
+
+OPEN = frozenset({"200", "750"})  # open or due, partly paid (facts: sevDesk status values)
+TYPES = frozenset({"RE", "AR", "TR", "ER"})  # invoice, advance, partial, final invoice
+FIRST_SYNC_LIMIT = 10  # more invoices than this are not sent before a person says so
+MASS_LOSS = 3  # fewer lost tags than this are never taken for a deleted tag
+
+# Reasons of a withdrawal that only a person can take back, by removing the tags.
+BY_PERSON = frozenset({"withdrawn.marked_sent", "withdrawn.dismissed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a poll knows. `records` were read before the lists: see `Engine.poll`."""
+
+    connection: Connection
+    prefix: str
+    now: datetime
+    rows: tuple[InvoiceRow, ...]
+    relations: tuple[TagRelation, ...]
+    tag_names: Mapping[str, str]  # tag id -> name, for relations without an embedded name
+    parents: Mapping[str, str] = field(default_factory=dict)  # contact id -> organisation's id
+    records: Mapping[str, InvoiceRecord] = field(default_factory=dict)
+    unexportable: Mapping[str, Unexportable] = field(default_factory=dict)
+    unreadable: frozenset[str] = frozenset()  # ids of rows that could not be read
+    complete: bool = True  # no row without even an id
+    settles_within: timedelta = SETTLES_WITHIN
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A new invoice."""
+
+    row: InvoiceRow
+    hold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reexport:
+    """A known invoice whose tags a person removed."""
+
+    record: InvoiceRecord
+    row: InvoiceRow
+    hold: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Make `keep` the only tag: add it if it is not there, then remove these relations."""
+
+    record: InvoiceRecord
+    keep: TagKind
+    add: bool
+    remove: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Not to be sent any more."""
+
+    record: InvoiceRecord
+    reason: Reason
+    tag: TagKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do, in this order."""
+
+    lost: tuple[str, ...] = ()  # most tags vanished at once: ask, do nothing else
+    withdrawals: tuple[Withdraw, ...] = ()
+    gone: tuple[InvoiceRecord, ...] = ()  # in no list any more: read each to learn why
+    seen: tuple[InvoiceRecord, ...] = ()
+    reexports: tuple[Reexport, ...] = ()
+    resumes: tuple[InvoiceRecord, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    imports: tuple[Import, ...] = ()
+    skipped: int = 0  # known not to be e-invoices
+    foreign: int = 0  # carry an xTool tag, but were never imported here
+    considered: int = 0  # open invoices of synced contacts
+    forget: tuple[str, ...] = ()  # unexportable entries whose invoice is open no more
+
+
+# ---- tags on objects --------------------------------------------------------------------
+
+
+def relation_name(relation: TagRelation, names: Mapping[str, str]) -> str:
+    """The tag's name: as embedded, else by id, else empty."""
+    return relation.tag_name or names.get(relation.tag_id, "")
+
+
+def unknown_tags(relations: Iterable[TagRelation], names: Mapping[str, str]) -> bool:
+    """Whether a relation's tag has no known name, so that the tags must be listed."""
+    return any(not relation_name(r, names) for r in relations)
+
+
+def tagged_contacts(snapshot: Snapshot) -> frozenset[str]:
+    """Ids of the contacts that carry the tag."""
+    return frozenset(
+        r.object_id
+        for r in snapshot.relations
+        if r.object_name == "Contact" and relation_name(r, snapshot.tag_names) == snapshot.prefix
+    )
+
+
+def invoice_tags(snapshot: Snapshot) -> dict[str, dict[TagKind, tuple[str, ...]]]:
+    """xTool's tags on invoices: id -> kind -> ids of the relations (there may be several)."""
+    kinds = {kind.name_for(snapshot.prefix): kind for kind in TagKind}
+    found: dict[str, dict[TagKind, tuple[str, ...]]] = {}
+    for relation in snapshot.relations:
+        kind = kinds.get(relation_name(relation, snapshot.tag_names))
+        if kind is not None and relation.object_name == "Invoice":
+            tags = found.setdefault(relation.object_id, {})
+            tags[kind] = (*tags.get(kind, ()), relation.id)
+    return found
+
+
+def is_open(row: InvoiceRow) -> bool:
+    """Whether a row is an unpaid invoice of a type that is sent."""
+    return row.status in OPEN and row.invoice_type in TYPES and bool(row.number)
+
+
+def contacts_to_read(snapshot: Snapshot) -> tuple[str, ...]:
+    """Contacts of open invoices of which it is not known whether their organisation is tagged."""
+    tagged = tagged_contacts(snapshot)
+    if not tagged:
+        return ()
+    unknown = {
+        row.contact_id: None
+        for row in snapshot.rows
+        if is_open(row)
+        and row.contact_id
+        and row.contact_id not in tagged
+        and not row.parent_id
+        and row.contact_id not in snapshot.parents
+    }
+    return tuple(unknown)
+
+
+# ---- the plan ---------------------------------------------------------------------------
+
+
+def plan(snapshot: Snapshot) -> Plan:
+    """Decide what the poll does."""
+    wanted = _wanted(snapshot)
+    tags = invoice_tags(snapshot)
+    lost = _mass_loss(snapshot, wanted, tags)
+    if lost:
+        return Plan(lost=lost, considered=len(wanted))
+    judged = _judge_known(snapshot, wanted, tags)
+    fresh = [row for row in wanted.values() if row.id not in snapshot.records]
+    untagged = [row for row in fresh if not tags.get(row.id)]
+    new = [row for row in untagged if not is_remembered(row, snapshot)]
+    hold = _hold(snapshot, len(new))
+    return Plan(
+        withdrawals=(*_untagged_contacts(snapshot, wanted), *_settled(judged)),
+        gone=_gone(snapshot),
+        seen=tuple(r for r, _, j in judged if j.verdict is Verdict.SEEN),
+        reexports=_reexports(judged, snapshot),
+        resumes=_resumes(judged),
+        repairs=_repairs(judged, tags),
+        imports=tuple(Import(row, hold) for row in sorted(new, key=_oldest_first)),
+        skipped=len(untagged) - len(new),
+        foreign=len(fresh) - len(untagged),
+        considered=len(wanted),
+        forget=_forget(snapshot),
+    )
+
+
+type Judged = tuple[InvoiceRecord, InvoiceRow, Judgement]
+
+
+def _wanted(snapshot: Snapshot) -> dict[str, InvoiceRow]:
+    """The open invoices of synced contacts, each once."""
+    tagged = tagged_contacts(snapshot)
+    return {row.id: row for row in snapshot.rows if is_open(row) and _synced(row, snapshot, tagged)}
+
+
+def _synced(row: InvoiceRow, snapshot: Snapshot, tagged: frozenset[str]) -> bool:
+    parent = row.parent_id or snapshot.parents.get(row.contact_id, "")
+    return row.contact_id in tagged or (bool(parent) and parent in tagged)
+
+
+def _judge_known(
+    snapshot: Snapshot,
+    wanted: Mapping[str, InvoiceRow],
+    tags: Mapping[str, Mapping[TagKind, tuple[str, ...]]],
+) -> list[Judged]:
+    return [
+        (record, row, _judge(record, tags.get(row.id, {}), snapshot))
+        for row in wanted.values()
+        if (record := snapshot.records.get(row.id)) is not None
+    ]
+
+
+def _judge(
+    record: InvoiceRecord, present: Mapping[TagKind, tuple[str, ...]], snapshot: Snapshot
+) -> Judgement:
+    return judge(record, frozenset(present), snapshot.now, snapshot.settles_within)
+
+
+def _mass_loss(
+    snapshot: Snapshot,
+    wanted: Mapping[str, InvoiceRow],
+    tags: Mapping[str, Mapping[TagKind, tuple[str, ...]]],
+) -> tuple[str, ...]:
+    """Most known tags gone at once: somebody deleted the tag itself, and wants no re-export."""
+    known = [i for i in wanted if (r := snapshot.records.get(i)) is not None and was_seen(r)]
+    lost = [i for i in known if not tags.get(i)]
+    return tuple(lost) if len(lost) >= MASS_LOSS and 2 * len(lost) > len(known) else ()
+
+
+def is_remembered(row: InvoiceRow, snapshot: Snapshot) -> bool:
+    """Whether the invoice is known to have no XML, and has not changed since."""
+    entry = snapshot.unexportable.get(row.id)
+    if entry is None or entry.revision != row.revision:
+        return False
+    return entry.retry_at is None or snapshot.now < entry.retry_at
+
+
+def _hold(snapshot: Snapshot, new: int) -> str:
+    """Why a person is asked before the new invoices are sent, or nothing.
+
+    Until the first sync has ended once, what an interrupted one has imported counts as well.
+    """
+    if snapshot.connection.last_sync is None:
+        held = sum(r.hold == "first_sync" for r in snapshot.records.values())
+        if new + held > FIRST_SYNC_LIMIT:
+            return "first_sync"
+    return _ask(snapshot)
+
+
+def _ask(snapshot: Snapshot) -> str:
+    return "ask" if snapshot.connection.ask_before_sending else ""
+
+
+def _untagged_contacts(
+    snapshot: Snapshot, wanted: Mapping[str, InvoiceRow]
+) -> tuple[Withdraw, ...]:
+    reason = Reason(code="withdrawn.contact_untagged")
+    return tuple(
+        Withdraw(record, reason)
+        for row in snapshot.rows
+        if is_open(row)
+        and row.id not in wanted
+        and (record := snapshot.records.get(row.id)) is not None
+        and record.state in UNSENT
+    )
+
+
+def _settled(judged: Iterable[Judged]) -> tuple[Withdraw, ...]:
+    reason = Reason(code="withdrawn.marked_sent")
+    return tuple(
+        Withdraw(record, reason, TagKind.SENT)
+        for record, _, judgement in judged
+        if judgement.verdict is Verdict.SETTLED
+    )
+
+
+def _gone(snapshot: Snapshot) -> tuple[InvoiceRecord, ...]:
+    if not snapshot.complete:
+        return ()
+    listed = {row.id for row in snapshot.rows if is_open(row)} | snapshot.unreadable
+    return tuple(
+        record
+        for record in snapshot.records.values()
+        if record.state in UNSENT and record.invoice_id not in listed
+    )
+
+
+def _reexports(judged: Iterable[Judged], snapshot: Snapshot) -> tuple[Reexport, ...]:
+    return tuple(
+        Reexport(record, row, _ask(snapshot))
+        for record, row, judgement in judged
+        if judgement.verdict is Verdict.REEXPORT
+    )
+
+
+def _resumes(judged: Iterable[Judged]) -> tuple[InvoiceRecord, ...]:
+    return tuple(
+        record
+        for record, _, judgement in judged
+        if record.state is InvoiceState.WITHDRAWN
+        and judgement.verdict is not Verdict.REEXPORT
+        and (record.reason is None or record.reason.code not in BY_PERSON)
+    )
+
+
+def _repairs(
+    judged: Iterable[Judged], tags: Mapping[str, Mapping[TagKind, tuple[str, ...]]]
+) -> tuple[Repair, ...]:
+    repairs = []
+    for record, row, judgement in judged:
+        if judgement.verdict is not Verdict.REPAIR or judgement.keep is None:
+            continue
+        present = tags.get(row.id, {})
+        extra = tuple(i for kind, ids in present.items() if kind is not judgement.keep for i in ids)
+        repairs.append(Repair(record, judgement.keep, judgement.keep not in present, extra))
+    return tuple(repairs)
+
+
+def _forget(snapshot: Snapshot) -> tuple[str, ...]:
+    if not snapshot.complete:
+        return ()
+    listed = {row.id for row in snapshot.rows} | snapshot.unreadable
+    return tuple(i for i in snapshot.unexportable if i not in listed)
+
+
+def _oldest_first(row: InvoiceRow) -> tuple[str, str]:
+    return (row.invoice_date.isoformat() if row.invoice_date else "", row.number)
