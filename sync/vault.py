@@ -36,7 +36,7 @@ from sync.store.redis import Clients
 
 KEY_BYTES = 32  # AES-256
 NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits, random; safe for 2^32 messages under one key
-CHECK_KEY = "xtool:vault"
+CHECK_KEY = "xt:vault"
 HOW_TO = "make one with: openssl rand -base64 32"
 
 _log = structlog.get_logger(__name__)

@@ -189,7 +189,7 @@ class Clients:
         """
         if not (await self.durability()).waitaof:
             return False
-        marker = f"{{{hash_tag(key)}}}:durable"
+        marker = f"xt:{{{hash_tag(key)}}}:durable"
         with store_errors():
             if isinstance(self.exact, StoreCluster):
                 return await _waitaof_cluster(self.exact, marker, timeout_ms)
