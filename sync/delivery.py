@@ -87,16 +87,16 @@ def next_step(record: InvoiceRecord, now: datetime) -> Step | None:
 
 
 def wake_at(record: InvoiceRecord) -> datetime | None:
-    """When `next_step` may have something new to say by the passing of time alone."""
+    """When `next_step` has something to say, if nothing but time passes."""
+    if record.state is S.SUBMITTING:
+        return record.attempt.deadline if record.attempt else record.state_since
     times = []
-    if record.state is S.SUBMITTING and record.attempt:
-        times.append(record.attempt.deadline)
-    elif record.state in BY_ITSELF and record.next_at:
+    if record.state in BY_ITSELF and record.next_at:
         times.append(record.next_at)
     if record.deadline and not record.overdue:
         times.append(record.deadline)
-    if tag_wanted(record) is not None and record.tag_retry_at:
-        times.append(record.tag_retry_at)
+    if tag_wanted(record) is not None:
+        times.append(record.tag_retry_at or record.state_since)
     return min(times, default=None)
 
 

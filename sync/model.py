@@ -142,6 +142,7 @@ class InvoiceRecord(Frozen):
     sender: ParticipantId | None = None
     receiver: ParticipantId | None = None
     document_type: DocumentType | None = None
+    country: str = ""  # of the seller (BT-40): the C1 country that Peppol reports
     candidates: tuple[ParticipantId, ...] = ()  # receivers to choose from when blocked
     rules: str = ""  # release of the rules that judged the document
     attempts: int = 0

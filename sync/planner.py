@@ -12,7 +12,14 @@ from datetime import datetime, timedelta
 
 from sync.delivery import UNSENT
 from sync.errors import Reason
-from sync.model import Connection, InvoiceRecord, InvoiceState, TagKind, Unexportable
+from sync.model import (
+    Connection,
+    ConnectionState,
+    InvoiceRecord,
+    InvoiceState,
+    TagKind,
+    Unexportable,
+)
 from sync.sevdesk.models import InvoiceRow, TagRelation
 from sync.tags import SETTLES_WITHIN, Judgement, Verdict, judge, was_seen
 
@@ -220,7 +227,14 @@ def _mass_loss(
     wanted: Mapping[str, InvoiceRow],
     tags: Mapping[str, Mapping[TagKind, tuple[str, ...]]],
 ) -> tuple[str, ...]:
-    """Most known tags gone at once: somebody deleted the tag itself, and wants no re-export."""
+    """Most known tags gone at once: somebody deleted the tag itself, and wants no re-export.
+
+    While a person is asked about that, it lasts until none of those tags is missing any more.
+    """
+    if snapshot.connection.state is ConnectionState.HELD:
+        return tuple(
+            i for i in snapshot.connection.held_invoices if i in wanted and not tags.get(i)
+        )
     known = [i for i in wanted if (r := snapshot.records.get(i)) is not None and was_seen(r)]
     lost = [i for i in known if not tags.get(i)]
     return tuple(lost) if len(lost) >= MASS_LOSS and 2 * len(lost) > len(known) else ()

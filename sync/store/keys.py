@@ -119,6 +119,10 @@ class Keys:
         """Hash of small facts about the sevDesk account."""
         return f"{self.prefix}flags"
 
+    def cache(self, name: str) -> str:
+        """A small table that can be read again from sevDesk, as JSON (string)."""
+        return f"{self.prefix}cache:{name}"
+
     def document(self, sha256: str) -> str:
         """A document's bytes, compressed (string with expiry)."""
         return f"{self.prefix}doc:{sha256}"

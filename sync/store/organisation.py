@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sync.errors import StaleRecordError, StoreError
@@ -25,6 +26,7 @@ from sync.store.redis import Clients
 from sync.store.scripts import CLAIM_OWNER, CONNECTION, RELEASE, RENEW
 
 RUN_DAYS = 90
+ERASE = "-"  # instead of a ciphertext: delete the token
 MAX_DOCUMENT = 64 * 1024 * 1024  # of a stored document, unpacked
 
 
@@ -71,7 +73,7 @@ class Organisation:
         event: Event | None = None,
         audit: AuditEntry | None = None,
     ) -> Connection:
-        """Write the next version. `token`: ciphertext to store, `-` to erase, empty to keep.
+        """Write the next version. `token`: ciphertext to store, `ERASE`, or empty to keep.
 
         Raises `StaleRecordError` if somebody was faster.
         """
@@ -98,6 +100,10 @@ class Organisation:
     async def put_token(self, ciphertext: str) -> None:
         """Replace the ciphertext, after the key was changed."""
         await self._exact.set(self.keys.token, ciphertext, xx=True)
+
+    async def account_owner(self, account: str) -> str:
+        """The organisation that has a sevDesk account, or empty."""
+        return str(await self._redis.get(account_owner(account)) or "")
 
     async def claim_account(self, account: str) -> str:
         """Take a sevDesk account; returns the organisation that has it afterwards."""
@@ -217,6 +223,25 @@ class Organisation:
         before = await self.flag(name)
         await self._redis.hset(self.keys.flags, name, value)
         return before != value
+
+    async def cached(self, name: str, since: datetime | None = None) -> dict[str, str] | None:
+        """A small table that was kept, unless it is older than `since`."""
+        found = await self._redis.get(self.keys.cache(name))
+        if found is None:
+            return None
+        kept = json.loads(found)
+        if since is not None and kept["at"] < since.timestamp():
+            return None
+        return dict(kept["values"])
+
+    async def cache(self, name: str, values: Mapping[str, str], now: datetime) -> None:
+        """Keep a small table."""
+        kept = json.dumps({"at": now.timestamp(), "values": dict(values)})
+        await self._redis.set(self.keys.cache(name), kept)
+
+    async def drop_cache(self, name: str) -> None:
+        """Forget a small table."""
+        await self._redis.delete(self.keys.cache(name))
 
     # ---- documents ------------------------------------------------------------------------
 

@@ -1,0 +1,180 @@
+"""What the engine needs from outside, as protocols.
+
+Tests give stand-ins, `sync.runtime` the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from sync.delivery import Policy
+from sync.errors import Reason
+from sync.model import DocumentType, Frozen, ParticipantId
+from sync.peppol.access_point import AccessPoint
+from sync.sevdesk.models import (
+    Account,
+    ContactRow,
+    CustomField,
+    CustomFieldSetting,
+    InvoiceRow,
+    Listing,
+    Pdf,
+    Tag,
+    TagRelation,
+)
+from sync.store.organisation import Organisation
+from sync.store.redis import Clients
+
+
+class Sevdesk(Protocol):
+    """The calls to one sevDesk account. All raise `SevdeskError`; see `SevdeskClient`."""
+
+    async def bookkeeping_version(self) -> str:
+        """Check the token."""
+        ...
+
+    async def account(self) -> Account:
+        """The account of the token."""
+        ...
+
+    async def tags(self) -> Listing[Tag]:
+        """All tags."""
+        ...
+
+    async def tag_relations(self) -> Listing[TagRelation]:
+        """Which tag is on which object."""
+        ...
+
+    async def invoices(self, status: int) -> Listing[InvoiceRow]:
+        """The invoices of a status."""
+        ...
+
+    async def invoice(self, invoice_id: str) -> InvoiceRow:
+        """One invoice."""
+        ...
+
+    async def contact(self, contact_id: str) -> ContactRow:
+        """One contact."""
+        ...
+
+    async def contacts(self) -> Listing[ContactRow]:
+        """All contacts."""
+        ...
+
+    async def custom_field_settings(self) -> Listing[CustomFieldSetting]:
+        """The contact fields that the account defined."""
+        ...
+
+    async def custom_fields(self) -> Listing[CustomField]:
+        """The custom fields of all contacts."""
+        ...
+
+    async def xml(self, invoice_id: str) -> bytes:
+        """The e-invoice's XML."""
+        ...
+
+    async def pdf(self, invoice_id: str) -> Pdf:
+        """The PDF."""
+        ...
+
+    async def add_tag(self, invoice_id: str, name: str) -> TagRelation:
+        """Put a tag on an invoice."""
+        ...
+
+    async def remove_tag_relation(self, relation_id: str) -> bool:
+        """Take a tag off."""
+        ...
+
+
+class Order(Frozen):
+    """What is known besides the document when it is prepared."""
+
+    sender: ParticipantId | None = None  # the organisation's own id, where it is set
+    chosen: ParticipantId | None = None  # the receiver that a person chose for the contact
+    peppol_id: str = ""  # the contact's custom field, unchecked
+    vat_number: str = ""  # of the contact
+    buyer_reference: str = ""  # of the contact
+
+
+class Prepared(Frozen):
+    """A document that can be sent."""
+
+    content: bytes
+    sha256: str
+    sender: ParticipantId
+    receiver: ParticipantId
+    document_type: DocumentType
+    country: str  # of the seller, ISO 3166-1 alpha-2
+    rules: str  # release of the rules that judged it
+    warnings: tuple[str, ...] = ()
+
+
+class NotPrepared(Frozen):
+    """Why there is no document; the reason's kind says what follows."""
+
+    reason: Reason
+    candidates: tuple[ParticipantId, ...] = ()
+    rules: str = ""
+
+
+class Preparer(Protocol):
+    """Addresses, converts and checks documents off the event loop."""
+
+    async def prepare(self, source: bytes, order: Order) -> Prepared | NotPrepared:
+        """Turn sevDesk's document into the one that the receiver takes."""
+        ...
+
+
+class Jobs(Protocol):
+    """Hints that something is to be looked at. A lost hint is found again by the sweep."""
+
+    async def hint_delivery(self, org: str, at: datetime) -> None:
+        """Something is due for an invoice of `org` at a time."""
+        ...
+
+    async def hint_notify(self, org: str) -> None:
+        """Events of `org` were written."""
+        ...
+
+    async def hint_poll(self, org: str) -> None:
+        """`org` is to be polled again and again, from now on."""
+        ...
+
+    async def sync_now(self, org: str, run_id: str, actor: str) -> None:
+        """Poll `org` once, now, because a person asked."""
+        ...
+
+
+def _utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Ports:
+    """All of them, and the settings that the engine reads."""
+
+    clients: Clients
+    jobs: Jobs
+    access_point: AccessPoint
+    preparer: Preparer
+    sevdesk: Callable[[str], Awaitable[Sevdesk]]  # by organisation; raises if not connected
+    policy: Policy = field(default_factory=Policy)
+    prefix: str = "xTool"
+    poll: timedelta = timedelta(seconds=300)
+    keep_documents: timedelta = timedelta(days=400)
+    sender: ParticipantId | None = None  # PEPPOL_SENDER_ID
+    now: Callable[[], datetime] = _utcnow
+    jitter: Callable[[], float] = lambda: 0.5
+    stopping: Callable[[], bool] = lambda: False
+
+    def organisation(self, org: str) -> Organisation:
+        """The store of one organisation."""
+        return Organisation(self.clients, org, self.keep_documents)
+
+    @property
+    def settles_within(self) -> timedelta:
+        """For how long a written tag may be missing from lists and mean nothing."""
+        return min(self.poll, timedelta(seconds=30))

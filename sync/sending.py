@@ -1,0 +1,399 @@
+"""One invoice on its way: does what `delivery.next_step` says, one step and one write at a time.
+
+A crash at any point leaves a record from which the next worker goes on. The only step that must
+not be repeated blindly is the submission, and its attempt is on the disk before it begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from sync import delivery
+from sync.book import Book
+from sync.delivery import Step
+from sync.errors import Kind, Reason, StaleRecordError, StoreError, SyncError
+from sync.model import Attempt, InvoiceRecord, InvoiceState
+from sync.peppol.access_point import (
+    Absent,
+    Accepted,
+    CannotTell,
+    DeliveryState,
+    DeliveryStatus,
+    Found,
+    NotTaken,
+    Rejected,
+    Submission,
+    SubmitOutcome,
+    Unknown,
+)
+from sync.ports import NotPrepared, Ports, Prepared
+from sync.source import Source, SourceGoneError
+from sync.tagging import Tagger
+
+log = structlog.get_logger(__name__)
+
+MAX_STEPS = 20  # of one visit; more would be a loop that `next_step` must not have
+SETTLE_CHECKS = 2  # lookups that could not tell before a person is asked
+
+
+class AttemptExpiredError(SyncError):
+    """The worker was held up for so long that its attempt may not leave any more."""
+
+    code = "attempt.expired"
+    kind = Kind.TRANSIENT
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Raises when the attempt is too old to begin its request.
+
+    Asked as the last thing before the bytes leave: a worker may have been paused between its
+    claim and here for longer than the attempt's deadline, and others may be settling it.
+    """
+
+    started: float  # monotonic seconds, before the claim
+    seconds: float  # how long after it the request may begin
+
+    def __call__(self) -> None:
+        """Raise `AttemptExpiredError`, or do nothing."""
+        if time.monotonic() - self.started > self.seconds:
+            raise AttemptExpiredError("the worker was paused between claim and request")
+
+
+class Sender:
+    """The invoices of one organisation."""
+
+    def __init__(self, ports: Ports, org: str) -> None:
+        """Work for `org`."""
+        self._ports = ports
+        self._book = Book(ports, org)
+        self._source = Source(ports, self._book)
+        self.org = org
+
+    async def advance(self, invoice_id: str) -> None:
+        """Go on with one invoice until nothing is due for it now.
+
+        Never raises for what is wrong with the invoice, sevDesk or the access point; raises
+        `StoreError` when the store is the trouble.
+        """
+        for _ in range(MAX_STEPS):
+            record = await self._book.store.records.get(invoice_id)
+            step = delivery.next_step(record, self._ports.now()) if record else None
+            if record is None or step is None:
+                return
+            try:
+                await self._take(step, record)
+            except StaleRecordError:
+                continue  # somebody else went on with it: look again
+        log.error("too many steps", org=self.org, invoice=invoice_id)
+
+    async def _take(self, step: Step, record: InvoiceRecord) -> None:
+        steps = {
+            Step.PREPARE: self._prepare,
+            Step.SUBMIT: self._submit,
+            Step.ABANDON: self._abandon,
+            Step.SETTLE: self._settle,
+            Step.CHECK: self._check,
+            Step.TAG: self._tag,
+            Step.TELL: self._tell,
+        }
+        try:
+            await steps[step](record)
+        except StoreError:
+            raise
+        except SyncError as error:
+            await self._after_error(step, record, error)
+        except Exception:
+            log.exception("step failed", org=self.org, invoice=record.invoice_id, step=step.value)
+            await self._after_error(step, record, SyncError("see the log", kind=Kind.TRANSIENT))
+
+    async def _after_error(self, step: Step, record: InvoiceRecord, error: SyncError) -> None:
+        """What an error means for an invoice that is where it was. Tags postpone themselves."""
+        log.warning(
+            "postponed",
+            org=self.org,
+            invoice=record.invoice_id,
+            step=step.value,
+            error=error.reason_code,
+            detail=str(error),
+        )
+        if step is Step.TAG:
+            return
+        await self._source.connection_trouble(error)
+        later = delivery.postpone(
+            record,
+            self._now(),
+            self._ports.policy,
+            self._ports.jitter(),
+            reason=error.reason,
+            retry_after=error.retry_after,
+        )
+        await self._book.write(record, later)
+
+    def _now(self) -> datetime:
+        return self._ports.now()
+
+    # ---- prepare ----------------------------------------------------------------------------
+
+    async def _prepare(self, record: InvoiceRecord) -> None:
+        try:
+            current, content = await self._source.content(record)
+            order = await self._source.order(current)
+        except SourceGoneError as error:
+            await self._book.write(
+                record, delivery.withdrawn(record, error.reason, self._now(), record.actor)
+            )
+            return
+        except SyncError as error:
+            if error.kind is Kind.TRANSIENT or self._source.is_connection(error):
+                raise
+            await self._book.write(
+                record, self._unprepared(record, NotPrepared(reason=error.reason))
+            )
+            return
+        result = await self._ports.preparer.prepare(content, order)
+        if isinstance(result, NotPrepared):
+            await self._book.write(record, self._unprepared(current, result))
+        else:
+            await self._book.store.put_document(result.sha256, result.content)
+            await self._book.write(record, self._prepared(current, result))
+
+    def _prepared(self, record: InvoiceRecord, result: Prepared) -> InvoiceRecord:
+        now = self._now()
+        state = InvoiceState.WAITING if record.hold else InvoiceState.READY
+        entered = delivery.enter(record, state, now, at=None if record.hold else now)
+        return entered.model_copy(
+            update={
+                "refetch": False,
+                "document_sha256": result.sha256,
+                "sender": result.sender,
+                "receiver": result.receiver,
+                "document_type": result.document_type,
+                "country": result.country,
+                "rules": result.rules,
+                "candidates": (),
+            }
+        )
+
+    def _unprepared(self, record: InvoiceRecord, result: NotPrepared) -> InvoiceRecord:
+        """By the reason's kind: try again later, ask a person, or give up."""
+        now, reason = self._now(), result.reason
+        if reason.kind in (Kind.TRANSIENT, Kind.UNKNOWN):
+            return delivery.postpone(
+                record, now, self._ports.policy, self._ports.jitter(), reason=reason
+            )
+        blocked = reason.kind is Kind.PRECONDITION
+        state = InvoiceState.BLOCKED if blocked else InvoiceState.FAILED
+        ended = delivery.enter(record, state, now, reason=reason)
+        return ended.model_copy(
+            update={"refetch": False, "candidates": result.candidates, "rules": result.rules}
+        )
+
+    # ---- submit -----------------------------------------------------------------------------
+
+    async def _submit(self, record: InvoiceRecord) -> None:
+        started = time.monotonic()
+        document = await self._book.store.document(record.document_sha256)
+        if document is None:
+            # Its time was over while it waited for a person: make it again.
+            again = delivery.enter(record, InvoiceState.IMPORTED, self._now(), at=self._now())
+            await self._book.write(record, again.model_copy(update={"refetch": True, "hold": ""}))
+            return
+        claimed = await self._claim(record)
+        policy = self._ports.policy
+        guard = Guard(started, policy.attempt_deadline.total_seconds() / 2)
+        saver = _Saver(self._book, claimed)
+        outcome = await self._hand_over(claimed, document, guard, saver)
+        await self._keep_outcome(saver.record, self._after_submit(saver.record, outcome))
+
+    async def _keep_outcome(self, claimed: InvoiceRecord, after: InvoiceRecord) -> None:
+        """Write what came of an attempt. It is worth some patience with the store.
+
+        If the store stays away the attempt is settled later, by asking the access point.
+        """
+        for wait in (0.1, 0.5, 2.0, 5.0, 0.0):
+            try:
+                await self._book.write(claimed, after)
+                return
+            except StaleRecordError:
+                raise  # written after all, or somebody else settles it
+            except StoreError:
+                if not wait:
+                    raise
+                await asyncio.sleep(wait)
+
+    async def _claim(self, record: InvoiceRecord) -> InvoiceRecord:
+        if not (record.sender and record.receiver and record.document_type):
+            raise ValueError("a ready invoice has no addresses")
+        now = self._now()
+        attempt = Attempt(
+            id=str(uuid.uuid4()),
+            number=record.attempts + 1,
+            adapter=self._ports.access_point.capabilities.name,
+            sender=record.sender,
+            receiver=record.receiver,
+            document_type=record.document_type,
+            sha256=record.document_sha256,
+            claimed_at=now,
+            deadline=now + self._ports.policy.attempt_deadline,
+            forced=record.force,
+        )
+        claimed = delivery.claim(record, attempt, now)
+        return await self._book.write(record, claimed, durable=True)
+
+    async def _hand_over(
+        self, record: InvoiceRecord, document: bytes, guard: Guard, saver: _Saver
+    ) -> SubmitOutcome:
+        """The one request. Whatever happens in it ends as one of four outcomes."""
+        submission = await self._submission(record, document)
+        try:
+            async with asyncio.timeout(self._ports.policy.request_timeout.total_seconds()):
+                return await self._ports.access_point.submit(submission, guard, saver)
+        except (AttemptExpiredError, StoreError) as error:
+            return NotTaken(error.reason)  # raised by guard or save: nothing was handed over
+        except Exception as error:
+            # Also a bug in an adapter: the request may have left.
+            log.exception("submit", org=self.org, invoice=record.invoice_id)
+            return Unknown(
+                Reason(
+                    code="attempt.lost", kind=Kind.UNKNOWN, params={"error": type(error).__name__}
+                )
+            )
+
+    async def _submission(self, record: InvoiceRecord, document: bytes) -> Submission:
+        attempt = record.attempt
+        if attempt is None:
+            raise ValueError("no attempt")
+        connection = await self._book.store.connection()
+        return Submission(
+            attempt_id=attempt.id,
+            sender=attempt.sender,
+            receiver=attempt.receiver,
+            document_type=attempt.document_type,
+            document=document,
+            number=record.number,
+            country=record.country,
+            claimed_at=attempt.claimed_at,
+            company=connection.company if connection else "",
+            provider_id=attempt.provider_id or "",
+        )
+
+    def _after_submit(self, record: InvoiceRecord, outcome: SubmitOutcome) -> InvoiceRecord:
+        now, policy, jitter = self._now(), self._ports.policy, self._ports.jitter()
+        match outcome:
+            case Accepted(provider_id, status):
+                return self._taken(record, provider_id, status)
+            case NotTaken(reason, retry_after):
+                return delivery.not_taken(
+                    record, now, policy, jitter, reason=reason, retry_after=retry_after
+                )
+            case Rejected(reason) if reason.kind is Kind.PRECONDITION:
+                return delivery.not_taken(record, now, policy, jitter, reason=reason)
+            case Rejected(reason):
+                return delivery.refused(record, reason, now)
+            case Unknown(reason):
+                return delivery.lost(record, reason, now, policy)
+
+    def _taken(
+        self, record: InvoiceRecord, provider_id: str, status: DeliveryStatus
+    ) -> InvoiceRecord:
+        taken = delivery.accepted(
+            record, provider_id, status.provider_status, self._now(), self._ports.policy
+        )
+        return self._after_status(taken, status, first=True)
+
+    # ---- settle and check -------------------------------------------------------------------
+
+    async def _abandon(self, record: InvoiceRecord) -> None:
+        reason = Reason(code="attempt.abandoned", kind=Kind.UNKNOWN)
+        await self._book.write(
+            record, delivery.lost(record, reason, self._now(), self._ports.policy)
+        )
+
+    async def _settle(self, record: InvoiceRecord) -> None:
+        document = await self._book.store.document(record.document_sha256) or b""
+        submission = await self._submission(record, document)
+        outcome = await self._ports.access_point.find(submission)
+        await self._book.write(record, self._after_find(record, outcome))
+
+    def _after_find(
+        self, record: InvoiceRecord, outcome: Found | Absent | CannotTell
+    ) -> InvoiceRecord:
+        now = self._now()
+        if isinstance(outcome, Found):
+            return self._taken(record, outcome.provider_id, outcome.status)
+        deadline = record.attempt.deadline if record.attempt else now
+        if isinstance(outcome, Absent) and now >= deadline:
+            return delivery.absent(record, now)
+        checks = 1 + (record.attempt.settle_checks if record.attempt else 0)
+        later = delivery.postpone(
+            record, now, self._ports.policy, self._ports.jitter(), reason=record.reason
+        )
+        hopeless = isinstance(outcome, CannotTell) and not outcome.temporary
+        if record.attempt is not None:
+            attempt = record.attempt.model_copy(update={"settle_checks": checks})
+            later = later.model_copy(update={"attempt": attempt})
+        return delivery.tell(later) if hopeless and checks >= SETTLE_CHECKS else later
+
+    async def _check(self, record: InvoiceRecord) -> None:
+        provider_id = record.attempt.provider_id if record.attempt else None
+        if not provider_id:
+            raise ValueError("a submitted invoice has no provider id")
+        status = await self._ports.access_point.status(provider_id)
+        await self._book.write(record, self._after_status(record, status, first=False))
+
+    def _after_status(
+        self, record: InvoiceRecord, status: DeliveryStatus, *, first: bool
+    ) -> InvoiceRecord:
+        now = self._now()
+        if status.state is DeliveryState.DELIVERED:
+            return delivery.delivered(record, status.provider_status, now)
+        if status.state is DeliveryState.FAILED:
+            reason = status.reason or Reason(code="peppol.delivery.failed")
+            return delivery.refused(record, reason, now)
+        if first:
+            return record
+        return delivery.still_pending(
+            record, status.provider_status, now, self._ports.policy, self._ports.jitter()
+        )
+
+    # ---- tags and telling -------------------------------------------------------------------
+
+    async def _tag(self, record: InvoiceRecord) -> None:
+        try:
+            sevdesk = await self._ports.sevdesk(self.org)
+        except StoreError:
+            raise
+        except SyncError:
+            await self._source.postpone_tag(record)
+            return
+        try:
+            await Tagger(self._ports, self._book, sevdesk).follow(record)
+        except SyncError as error:
+            await self._source.connection_trouble(error)
+            raise
+
+    async def _tell(self, record: InvoiceRecord) -> None:
+        await self._book.write(record, delivery.tell(record), action="overdue")
+
+
+@dataclass(slots=True)
+class _Saver:
+    """Makes the provider's id of an attempt durable before the hand-over."""
+
+    book: Book
+    record: InvoiceRecord
+
+    async def __call__(self, provider_id: str) -> None:
+        """Store it. Raises `StaleRecordError` if the attempt is not ours any more."""
+        if self.record.attempt is None:
+            raise ValueError("no attempt")
+        attempt = self.record.attempt.model_copy(update={"provider_id": provider_id})
+        after = self.record.model_copy(update={"attempt": attempt})
+        self.record = await self.book.write(self.record, after, durable=True)

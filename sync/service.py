@@ -1,0 +1,346 @@
+"""All that `bot` may ask of `sync`. Every call is safe to repeat.
+
+A person's wish about an invoice is one transition: the first of ten clicks makes it, the others
+are told who was first.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Collection
+from datetime import date
+
+from sync import delivery
+from sync.book import Book
+from sync.connecting import Connecting
+from sync.delivery import RETRYABLE
+from sync.errors import Reason, StaleRecordError
+from sync.model import (
+    AuditEntry,
+    Connection,
+    ConnectionState,
+    Decision,
+    Event,
+    InvoiceRecord,
+    InvoiceState,
+    Outcome,
+    Overview,
+    Page,
+    ParticipantId,
+    StoredDocument,
+    SyncRun,
+)
+from sync.peppol.access_point import LookupDown, NotRegistered, Registered
+from sync.polling import wake_postponed
+from sync.ports import Ports
+from sync.sevdesk.models import Account
+from sync.store.organisation import Organisation
+
+TRIES = 8  # of a transition against others on the same record
+NEEDS_PERSON = (InvoiceState.FAILED, InvoiceState.BLOCKED, InvoiceState.WAITING)
+SHOWN = 10
+
+type Change = Callable[[InvoiceRecord], InvoiceRecord]
+
+
+class Service:
+    """The one door between Slack and the rest."""
+
+    def __init__(self, ports: Ports, connecting: Connecting, web_url: str) -> None:
+        """`web_url`: sevDesk's web application, for links."""
+        self._ports = ports
+        self._connecting = connecting
+        self._web_url = web_url.rstrip("/")
+
+    def _store(self, org: str) -> Organisation:
+        return self._ports.organisation(org)
+
+    def _book(self, org: str) -> Book:
+        return Book(self._ports, org)
+
+    # ---- connection -------------------------------------------------------------------------
+
+    async def check_token(self, org: str, token: str) -> Account:
+        """Whose token it is; nothing is saved.
+
+        Raises `SevdeskError`, `AccountTakenError`.
+        """
+        return await self._connecting.check(org, token)
+
+    async def connect(self, org: str, token: str, actor: str) -> Connection:
+        """Check the token, save it encrypted, start polling."""
+        connection = await self._connecting.connect(org, token, actor)
+        await wake_postponed(self._ports, self._book(org))
+        await self._ports.jobs.hint_poll(org)
+        return connection
+
+    async def connection(self, org: str) -> Connection | None:
+        """The connection, if there is one."""
+        found = await self._store(org).connection()
+        return None if found is None or found.state is ConnectionState.DISCONNECTED else found
+
+    async def configure(
+        self,
+        org: str,
+        actor: str,
+        *,
+        ask_before_sending: bool,
+        sender: ParticipantId | None,
+        company: str,
+    ) -> Connection:
+        """Change how the organisation's invoices are sent. Raises `NotConnectedError`."""
+        changes = {"ask_before_sending": ask_before_sending, "sender": sender, "company": company}
+        return await self._connecting.change(org, actor, "settings", changes)
+
+    async def disconnect(self, org: str, actor: str) -> bool:
+        """Stop syncing and erase the token; records stay. False if nothing was connected."""
+        return await self._connecting.disconnect(org, actor)
+
+    async def erase(self, org: str) -> None:
+        """Delete everything that is stored of the organisation."""
+        await self._store(org).erase()
+
+    # ---- sync -------------------------------------------------------------------------------
+
+    async def sync_now(self, org: str, actor: str) -> str | None:
+        """Start a sync; its id, or None if one is under way."""
+        if await self._store(org).polling():
+            return None
+        run_id = uuid.uuid4().hex
+        await self._ports.jobs.sync_now(org, run_id, actor)
+        return run_id
+
+    async def run(self, org: str, run_id: str) -> SyncRun | None:
+        """A sync, with the number of its invoices in each state as of now."""
+        return await self._store(org).run(run_id)
+
+    async def run_invoices(self, org: str, run_id: str, limit: int = 50) -> list[InvoiceRecord]:
+        """The first invoices that a sync imported."""
+        return await self._store(org).records.run_invoices(run_id, limit)
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    async def overview(self, org: str) -> Overview:
+        """What status and Home tab show."""
+        store = self._store(org)
+        unconfirmed = await store.records.page([InvoiceState.UNCONFIRMED], 0, SHOWN)
+        others = await store.records.page(NEEDS_PERSON, 0, SHOWN)
+        asked = tuple(r for r in unconfirmed.items if r.overdue)
+        skipped = sorted((await store.unexportable()).values(), key=lambda u: u.number)
+        return Overview(
+            connection=await self.connection(org),
+            counts=await store.records.counts(),
+            needs_person=(asked + others.items)[:SHOWN],
+            skipped=tuple(skipped[-SHOWN:]),
+            skipped_total=len(skipped),
+            last_run=await store.last_run(),
+            running=await store.polling(),
+        )
+
+    async def invoices(
+        self, org: str, states: Collection[InvoiceState] | None, offset: int, limit: int
+    ) -> Page:
+        """Invoices in some states (None: all), newest change first."""
+        return await self._store(org).records.page(states, offset, limit)
+
+    async def invoice(self, org: str, invoice_id: str) -> InvoiceRecord | None:
+        """One invoice."""
+        return await self._store(org).records.get(invoice_id)
+
+    async def by_number(self, org: str, number: str) -> InvoiceRecord | None:
+        """The newest invoice with a number."""
+        return await self._store(org).records.by_number(number)
+
+    async def documents(self, org: str, invoice_id: str) -> list[StoredDocument]:
+        """The document as sevDesk gave it and as it was (or will be) sent, while they are kept."""
+        store = self._store(org)
+        record = await store.records.get(invoice_id)
+        if record is None:
+            return []
+        sent = record.attempt.sha256 if record.attempt else record.document_sha256
+        found = []
+        for kind, sha256 in (("original", record.source_sha256), ("sent", sent)):
+            content = await store.document(sha256)
+            if content is not None:
+                name = f"{record.number}-{kind}.xml"
+                found.append(
+                    StoredDocument(kind=kind, filename=name, sha256=sha256, content=content)
+                )
+        return found
+
+    async def pdf(self, org: str, invoice_id: str) -> StoredDocument:
+        """The PDF as sevDesk makes it now. Raises `SevdeskError`, `NotConnectedError`."""
+        pdf = await (await self._ports.sevdesk(org)).pdf(invoice_id)
+        return StoredDocument(kind="pdf", filename=pdf.filename, sha256="", content=pdf.content)
+
+    def audit(self, org: str) -> AsyncIterator[AuditEntry]:
+        """The audit list, oldest first."""
+        return self._store(org).audit()
+
+    async def note(self, org: str, entry: AuditEntry) -> None:
+        """Append to the audit list."""
+        await self._store(org).note(entry)
+
+    async def events(self, org: str, after: str, limit: int = 500) -> list[Event]:
+        """What happened after a stream id, oldest first."""
+        return await self._store(org).events(after, limit)
+
+    async def trim_events(self, org: str, up_to: str) -> None:
+        """Forget events that were told."""
+        await self._store(org).trim_events(up_to)
+
+    def invoice_url(self, invoice_id: str) -> str:
+        """The invoice in sevDesk's web application."""
+        return f"{self._web_url}/fi/detail/type/RE/id/{invoice_id}"
+
+    async def lookup(self, participant: ParticipantId) -> str:
+        """Whether a participant can be reached: registered, not_registered or down."""
+        match await self._ports.access_point.lookup(participant):
+            case Registered():
+                return "registered"
+            case NotRegistered(certain=True):
+                return "not_registered"
+            case NotRegistered() | LookupDown():
+                return "down"
+
+    # ---- a person's wishes --------------------------------------------------------------------
+
+    async def retry(self, org: str, invoice_id: str, actor: str) -> Decision:
+        """Fetch a failed or blocked invoice afresh and send it."""
+        return await self._decide(
+            org, invoice_id, RETRYABLE, lambda r: delivery.retried(r, actor, self._ports.now())
+        )
+
+    async def retry_all(self, org: str, actor: str) -> int:
+        """All of them; how many were started."""
+        ids = await self._store(org).records.ids_in(RETRYABLE)
+        return await self._started([await self.retry(org, i, actor) for i in ids])
+
+    async def send(self, org: str, invoice_id: str, actor: str) -> Decision:
+        """Send an invoice that waits for it."""
+        waiting = {InvoiceState.WAITING}
+        return await self._decide(
+            org, invoice_id, waiting, lambda r: delivery.released(r, actor, self._ports.now())
+        )
+
+    async def send_all(self, org: str, actor: str, *, since: date | None = None) -> int:
+        """Send all that wait, or those dated `since` or later; how many were started.
+
+        What is still being prepared for the same question is sent without asking again.
+        """
+        records = self._store(org).records
+        ids = await records.ids_in([InvoiceState.WAITING, InvoiceState.IMPORTED])
+        decisions = []
+        for record in await records.get_many(ids):
+            if since is not None and (record.invoice_date is None or record.invoice_date < since):
+                continue
+            if record.state is InvoiceState.WAITING:
+                decisions.append(await self.send(org, record.invoice_id, actor))
+            elif record.hold:
+                decisions.append(await self._unhold(org, record.invoice_id, actor))
+        return await self._started(decisions)
+
+    async def _unhold(self, org: str, invoice_id: str, actor: str) -> Decision:
+        changes = {"hold": "", "actor": actor}
+        return await self._decide(
+            org, invoice_id, {InvoiceState.IMPORTED}, lambda r: r.model_copy(update=changes)
+        )
+
+    async def choose_receiver(
+        self, org: str, invoice_id: str, participant: ParticipantId, actor: str
+    ) -> Decision:
+        """Remember the receiver for the contact, and send a blocked or failed invoice to it."""
+        record = await self.invoice(org, invoice_id)
+        if record is None:
+            return Decision(outcome=Outcome.NOT_FOUND)
+        await self._store(org).put_receiver(record.contact_id, participant)
+        entry = AuditEntry(
+            at=self._ports.now(),
+            actor=actor,
+            action="receiver chosen",
+            invoice_id=invoice_id,
+            number=record.number,
+            detail=str(participant),
+        )
+        await self.note(org, entry)
+        return await self.retry(org, invoice_id, actor)
+
+    async def arrived(self, org: str, invoice_id: str, actor: str) -> Decision:
+        """A person saw the unconfirmed invoice at its receiver."""
+        unconfirmed = {InvoiceState.UNCONFIRMED}
+        return await self._decide(
+            org, invoice_id, unconfirmed, lambda r: delivery.arrived(r, actor, self._ports.now())
+        )
+
+    async def send_again(self, org: str, invoice_id: str, actor: str) -> Decision:
+        """A person takes the risk that the receiver gets an unconfirmed invoice twice."""
+        unconfirmed = {InvoiceState.UNCONFIRMED}
+        now = self._ports.now()
+
+        def change(record: InvoiceRecord) -> InvoiceRecord:
+            if record.attempt is not None and now < record.attempt.deadline:
+                return record  # its request may still be under way
+            return delivery.sent_again(record, actor, now)
+
+        return await self._decide(org, invoice_id, unconfirmed, change)
+
+    async def dismiss(self, org: str, invoice_id: str, actor: str) -> Decision:
+        """A person does not want it sent."""
+        reason = Reason(code="withdrawn.dismissed")
+        return await self._decide(
+            org,
+            invoice_id,
+            set(NEEDS_PERSON),
+            lambda r: delivery.withdrawn(r, reason, self._ports.now(), actor),
+        )
+
+    async def resolve_hold(self, org: str, actor: str, *, resend: bool) -> bool:
+        """Most tags vanished at once: write them again, or import the invoices again."""
+        connection = await self.connection(org)
+        if connection is None or connection.state is not ConnectionState.HELD:
+            return False
+        for invoice_id in connection.held_invoices:
+            await self._restore(org, invoice_id, resend=resend)
+        action = "sent again after tags were lost" if resend else "tags restored"
+        changes = {"state": ConnectionState.ACTIVE, "reason": None, "held_invoices": ()}
+        await self._connecting.change(org, actor, action, changes)
+        await self._ports.jobs.sync_now(org, uuid.uuid4().hex, actor)
+        return True
+
+    async def _restore(self, org: str, invoice_id: str, *, resend: bool) -> None:
+        now = self._ports.now()
+
+        def change(record: InvoiceRecord) -> InvoiceRecord:
+            if resend and record.state not in delivery.IN_FLIGHT:
+                return delivery.reexported(record, "", record.hold, now)
+            lost = {"tag": None, "tag_relation": "", "tagged_at": None, "tag_seen": False}
+            return record.model_copy(update=lost)
+
+        await self._decide(org, invoice_id, set(InvoiceState), change)
+
+    async def _decide(
+        self, org: str, invoice_id: str, states: Collection[InvoiceState], change: Change
+    ) -> Decision:
+        """One transition from one of `states`, however many ask for it at once."""
+        book = self._book(org)
+        for attempt in range(TRIES):
+            record = await book.store.records.get(invoice_id)
+            if record is None:
+                return Decision(outcome=Outcome.NOT_FOUND)
+            if record.state not in states:
+                on_its_way = record.state in delivery.BY_ITSELF or record.state in delivery.FINAL
+                already = bool(attempt) or (bool(record.actor) and on_its_way)
+                outcome = Outcome.ALREADY if already else Outcome.NOT_POSSIBLE
+                return Decision(outcome=outcome, record=record)
+            after = change(record)
+            if after == record:
+                return Decision(outcome=Outcome.NOT_POSSIBLE, record=record)
+            try:
+                written = await book.write(record, after)
+            except StaleRecordError:
+                continue
+            return Decision(outcome=Outcome.STARTED, record=written)
+        return Decision(outcome=Outcome.NOT_POSSIBLE, record=record)
+
+    async def _started(self, decisions: list[Decision]) -> int:
+        return sum(d.outcome is Outcome.STARTED for d in decisions)

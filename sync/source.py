@@ -1,0 +1,226 @@
+"""What sevDesk knows of one invoice: its document, its contact, and whether it is still open."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+
+from sync import delivery, planner
+from sync.book import Book
+from sync.errors import Kind, SyncError
+from sync.model import ConnectionState, InvoiceRecord
+from sync.ports import Order, Ports
+from sync.sevdesk.errors import (
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+    UnauthorizedError,
+)
+from sync.sevdesk.models import ContactRow, CustomFieldSetting, InvoiceRow
+from sync.store.organisation import ContactFact
+
+PEPPOL_ID_FIELD = "peppol id"  # name of the contact field in sevDesk, casefolded
+FIELD_AGE = timedelta(minutes=10)  # custom fields are read at most this often
+
+
+class NotConnectedError(SyncError):
+    """The organisation has no sevDesk token."""
+
+    code = "connection.none"
+    kind = Kind.PRECONDITION
+
+
+class SourceGoneError(SyncError):
+    """The invoice is not open any more: paid, cancelled, deleted or back to a draft."""
+
+    code = "withdrawn.not_open"
+
+
+class Source:
+    """Reads for one organisation."""
+
+    def __init__(self, ports: Ports, book: Book) -> None:
+        """Read with the organisation's token."""
+        self._ports = ports
+        self._book = book
+
+    async def content(self, record: InvoiceRecord) -> tuple[InvoiceRecord, bytes]:
+        """The XML, and the record as the invoice is now.
+
+        Fetched afresh after a retry. Raises `SourceGoneError`, `SevdeskError`.
+        """
+        kept = None if record.refetch else await self._book.store.document(record.source_sha256)
+        if kept is not None:
+            return record, kept
+        sevdesk = await self._ports.sevdesk(self._book.org)
+        row = await self._row(record)
+        content = await sevdesk.xml(record.invoice_id)
+        return await self.keep(describe(record, row), content), content
+
+    async def keep(self, record: InvoiceRecord, content: bytes) -> InvoiceRecord:
+        """Store the XML and note its hash."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        await self._book.store.put_document(sha256, content)
+        return record.model_copy(update={"source_sha256": sha256})
+
+    async def _row(self, record: InvoiceRecord) -> InvoiceRow:
+        sevdesk = await self._ports.sevdesk(self._book.org)
+        try:
+            row = await sevdesk.invoice(record.invoice_id)
+        except NotFoundError as error:
+            raise SourceGoneError("deleted", code="withdrawn.deleted") from error
+        if not planner.is_open(row):
+            raise gone(row)
+        return row
+
+    async def why_gone(self, record: InvoiceRecord) -> SourceGoneError | None:
+        """Why an invoice is in no list any more; None if it is open after all."""
+        try:
+            await self._row(record)
+        except SourceGoneError as error:
+            return error
+        return None
+
+    async def order(self, record: InvoiceRecord) -> Order:
+        """What is known of the contact and of the organisation itself."""
+        store = self._book.store
+        connection = await store.connection()
+        fact = await self._contact(record)
+        return Order(
+            sender=(connection.sender if connection else None) or self._ports.sender,
+            chosen=await store.receiver(record.contact_id),
+            peppol_id=await self._peppol_id(record),
+            vat_number=fact.vat_number,
+            buyer_reference=fact.buyer_reference,
+        )
+
+    async def _contact(self, record: InvoiceRecord) -> ContactFact:
+        known = await self._book.store.contact(record.contact_id)
+        if known is not None and not record.refetch:
+            return known
+        try:
+            sevdesk = await self._ports.sevdesk(self._book.org)
+            row = await sevdesk.contact(record.contact_id)
+        except NotFoundError:
+            return ContactFact(contact_id=record.contact_id)
+        fact = contact_fact(row, self._ports.now().timestamp())
+        await self._book.store.put_contacts({fact.contact_id: fact})
+        return fact
+
+    async def _peppol_id(self, record: InvoiceRecord) -> str:
+        """The contact's own field "Peppol ID", in accounts that have such a field."""
+        fields = PeppolIds(self._ports, self._book)
+        if record.refetch:
+            await fields.refresh()
+        return await fields.of(record.contact_id)
+
+    # ---- trouble ----------------------------------------------------------------------------
+
+    def is_connection(self, error: SyncError) -> bool:
+        """Whether an error is about the organisation's connection, not about one invoice."""
+        return isinstance(error, (UnauthorizedError, ForbiddenError, NotConnectedError))
+
+    async def connection_trouble(self, error: SyncError) -> None:
+        """A refused token stops the organisation's sync, with one message."""
+        if not isinstance(error, (UnauthorizedError, ForbiddenError)):
+            return
+        connection = await self._book.store.connection()
+        if connection is None or connection.state is not ConnectionState.ACTIVE:
+            return
+        broken = connection.model_copy(
+            update={"state": ConnectionState.BROKEN, "reason": error.reason}
+        )
+        await self._book.write_connection(broken)
+
+    async def postpone_tag(self, record: InvoiceRecord) -> None:
+        """Try the tag again later."""
+        wait = delivery.backoff(record.tag_failures, self._ports.policy.retry, self._ports.jitter())
+        changes = {
+            "tag_retry_at": self._ports.now() + wait,
+            "tag_failures": record.tag_failures + 1,
+        }
+        await self._book.write(record, record.model_copy(update=changes))
+
+
+def gone(row: InvoiceRow) -> SourceGoneError:
+    """Why a row is not open, by its status."""
+    code = {"100": "withdrawn.draft", "1000": "withdrawn.paid"}.get(row.status)
+    return SourceGoneError(f"status {row.status}", code=code or "withdrawn.not_open")
+
+
+def describe(record: InvoiceRecord, row: InvoiceRow) -> InvoiceRecord:
+    """The record with what a list says of the invoice."""
+    return record.model_copy(
+        update={
+            "number": row.number,
+            "contact_id": row.contact_id,
+            "contact_name": row.contact_name or record.contact_name,
+            "invoice_type": row.invoice_type,
+            "invoice_date": row.invoice_date,
+            "due_date": row.due_date,
+            "currency": row.currency,
+            "gross": row.gross if row.gross is not None else record.gross,
+            "revision": row.revision,
+        }
+    )
+
+
+def contact_fact(row: ContactRow, read_at: float) -> ContactFact:
+    """What is kept of a contact."""
+    return ContactFact(
+        contact_id=row.id,
+        name=row.name,
+        parent_id=row.parent_id,
+        vat_number=row.vat_number,
+        buyer_reference=row.buyer_reference,
+        read_at=read_at,
+    )
+
+
+class PeppolIds:
+    """The values of the contact field "Peppol ID" of one organisation.
+
+    Whether the account has such a field is asked when it is connected, when a person syncs and
+    when a person retries; most accounts have none, and pay no request for it otherwise.
+    """
+
+    def __init__(self, ports: Ports, book: Book) -> None:
+        """Read with the organisation's token, keep in its store."""
+        self._ports = ports
+        self._book = book
+
+    async def of(self, contact_id: str) -> str:
+        """The value for a contact, empty if there is none."""
+        fields = await self._book.store.cached("peppol_fields")
+        if not fields:
+            return ""
+        return (await self._values(frozenset(fields))).get(contact_id, "")
+
+    async def refresh(self) -> None:
+        """Ask whether the account has the field. An account without custom fields has not."""
+        sevdesk = await self._ports.sevdesk(self._book.org)
+        try:
+            rows = (await sevdesk.custom_field_settings()).rows
+        except (NotFoundError, RefusedError):
+            rows = ()
+        found = {r.id: "1" for r in rows if PEPPOL_ID_FIELD in _names(r)}
+        await self._book.store.cache("peppol_fields", found, self._ports.now())
+        await self._book.store.drop_cache("peppol_ids")
+
+    async def _values(self, fields: frozenset[str]) -> dict[str, str]:
+        since = self._ports.now() - FIELD_AGE
+        kept = await self._book.store.cached("peppol_ids", since)
+        if kept is not None:
+            return kept
+        sevdesk = await self._ports.sevdesk(self._book.org)
+        found = {
+            row.contact_id: row.value
+            for row in (await sevdesk.custom_fields()).rows
+            if row.setting_id in fields and row.value.strip()
+        }
+        await self._book.store.cache("peppol_ids", found, self._ports.now())
+        return found
+
+
+def _names(setting: CustomFieldSetting) -> tuple[str, str]:
+    return (setting.name.strip().casefold(), setting.identifier.strip().casefold())

@@ -1,0 +1,141 @@
+"""Making sevDesk's tags follow the record: add the new one first, remove the old one after.
+
+At no moment is an invoice without a tag, so it never looks new by accident. Before the first
+request of a write the record says that one was begun; whoever finds that reads the tags first,
+so that a crash in between repeats nothing blindly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import structlog
+
+from sync import delivery
+from sync.book import Book
+from sync.errors import SyncError
+from sync.model import Event, EventKind, InvoiceRecord, TagKind
+from sync.planner import Repair, relation_name
+from sync.ports import Ports, Sevdesk
+from sync.sevdesk.errors import NotFoundError, RemovalRefusedError
+from sync.sevdesk.models import TagRelation
+
+log = structlog.get_logger(__name__)
+
+REMOVAL_REFUSED = "removal_refused"  # flag: sevDesk does not remove tags; told once
+
+
+class Tagger:
+    """Writes the tags of one organisation's invoices."""
+
+    def __init__(self, ports: Ports, book: Book, sevdesk: Sevdesk) -> None:
+        """Write with `sevdesk`, record in `book`."""
+        self._ports = ports
+        self._book = book
+        self._sevdesk = sevdesk
+
+    async def follow(self, record: InvoiceRecord) -> InvoiceRecord:
+        """Write the tag that the record's state wants. Errors of sevDesk postpone it."""
+        wanted = delivery.tag_wanted(record)
+        if wanted is None:
+            return record
+        try:
+            present = await self._present(record)
+            begun = await self._begin(record)
+            return await self._swap(begun, wanted, present)
+        except NotFoundError:
+            # The invoice is gone; there is nothing to tag any more.
+            return await self._done(await self._read(record), wanted, "")
+        except SyncError as error:
+            await self._postpone(record, error)
+            raise
+
+    async def repair(self, repair: Repair) -> InvoiceRecord:
+        """What a poll found to be put right, with the relations that it has just read."""
+        begun = await self._begin(repair.record)
+        relation = begun.tag_relation if begun.tag == repair.keep else ""
+        if repair.add:
+            relation = (await self._add(begun, repair.keep)).id
+        await self._remove(repair.remove)
+        return await self._done(begun, repair.keep, relation, seen=not repair.add)
+
+    async def _present(self, record: InvoiceRecord) -> dict[TagKind, list[str]]:
+        """The relations of our tags on the invoice; asked only where they are not known."""
+        if not record.tag_pending and record.tag is None:
+            return {}
+        if not record.tag_pending and record.tag is not None and record.tag_relation:
+            return {record.tag: [record.tag_relation]}
+        kinds = {kind.name_for(self._ports.prefix): kind for kind in TagKind}
+        names = await self._book.store.tag_names()
+        found: dict[TagKind, list[str]] = {}
+        for relation in (await self._sevdesk.tag_relations()).rows:
+            kind = kinds.get(relation_name(relation, names))
+            is_ours = (relation.object_name, relation.object_id) == ("Invoice", record.invoice_id)
+            if kind and is_ours:
+                found.setdefault(kind, []).append(relation.id)
+        return found
+
+    async def _swap(
+        self, record: InvoiceRecord, wanted: TagKind, present: dict[TagKind, list[str]]
+    ) -> InvoiceRecord:
+        relation = next(iter(present.get(wanted, ())), "")
+        if not relation:
+            relation = (await self._add(record, wanted)).id
+        await self._remove(i for kind, ids in present.items() if kind is not wanted for i in ids)
+        return await self._done(record, wanted, relation)
+
+    async def _add(self, record: InvoiceRecord, kind: TagKind) -> TagRelation:
+        return await self._sevdesk.add_tag(record.invoice_id, kind.name_for(self._ports.prefix))
+
+    async def _remove(self, relations: Iterable[str]) -> None:
+        for relation in relations:
+            if await self._book.store.flag(REMOVAL_REFUSED):
+                return
+            try:
+                await self._sevdesk.remove_tag_relation(relation)
+            except RemovalRefusedError:
+                await self._removal_refused()
+
+    async def _removal_refused(self) -> None:
+        """Both tags stay, the stronger one counts, and the user is told once."""
+        if await self._book.store.set_flag(REMOVAL_REFUSED, "1"):
+            event = Event(
+                kind=EventKind.CONNECTION_CHANGED, at=self._ports.now(), after=REMOVAL_REFUSED
+            )
+            await self._book.store.add_event(event)
+            await self._book.hint_notify()
+
+    async def _begin(self, record: InvoiceRecord) -> InvoiceRecord:
+        if record.tag_pending:
+            return record
+        return await self._book.write(record, record.model_copy(update={"tag_pending": True}))
+
+    async def _done(
+        self, record: InvoiceRecord, kind: TagKind, relation: str, *, seen: bool = False
+    ) -> InvoiceRecord:
+        changes = {
+            "tag": kind,
+            "tag_relation": relation,
+            "tagged_at": self._ports.now(),
+            "tag_seen": seen,
+            "tag_pending": False,
+            "tag_retry_at": None,
+            "tag_failures": 0,
+        }
+        return await self._book.write(record, record.model_copy(update=changes))
+
+    async def _read(self, record: InvoiceRecord) -> InvoiceRecord:
+        return await self._book.store.records.get(record.invoice_id) or record
+
+    async def _postpone(self, record: InvoiceRecord, error: SyncError) -> None:
+        """Try again later; the state of the invoice does not depend on its tag."""
+        current = await self._read(record)
+        wait = delivery.backoff(
+            current.tag_failures, self._ports.policy.retry, self._ports.jitter()
+        )
+        log.warning("tag", org=record.org, invoice=record.invoice_id, error=error.reason_code)
+        changes = {
+            "tag_retry_at": self._ports.now() + wait,
+            "tag_failures": current.tag_failures + 1,
+        }
+        await self._book.write(current, current.model_copy(update=changes))
