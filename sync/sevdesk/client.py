@@ -292,9 +292,8 @@ class SevdeskClient:
             auth=self._auth,
             follow_redirects=False,
         ) as response:
-            plain = wire.unpack(await _body(response, request.limit), request.limit)
-            if response.status_code >= 400 or b'"error"' in plain[:4096]:
-                plain = self._auth.blank(plain)
+            packed = await _body(response, request.limit)
+            plain = self._auth.blank(wire.unpack(packed, request.limit))
             return Answer(response.status_code, plain, response.headers.get("retry-after", ""))
 
 
