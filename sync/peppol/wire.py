@@ -88,7 +88,7 @@ class Wire:
         self._client = client
         self._url = url.rstrip("/")
         self._auth = dict(auth)
-        self._submit_seconds = submit_seconds
+        self.submit_seconds = submit_seconds
         self._ask_seconds = ask_seconds
 
     def __repr__(self) -> str:
@@ -102,13 +102,18 @@ class Wire:
         *,
         params: Mapping[str, str] | None = None,
         body: Any = None,
-        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        content_type: str = "application/json",
     ) -> Answer:
-        """A request that changes nothing of importance. Raises `NoAnswerError`."""
-        content = None if body is None else json.dumps(body).encode()
-        request = self._request(method, path, params, content, headers or {})
+        """A request that hands nothing over. `body` goes as JSON, `content` as it is.
+
+        Raises `NoAnswerError`.
+        """
+        if body is not None:
+            content = json.dumps(body).encode()
+        request = self._request(method, path, params, content)
         if content is not None:
-            request.headers["content-type"] = "application/json"
+            request.headers["content-type"] = content_type
         try:
             return await self._exchange(request, self._ask_seconds)
         except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):
@@ -122,18 +127,20 @@ class Wire:
         guard: Guard,
         *,
         params: Mapping[str, str] | None = None,
+        seconds: float | None = None,
     ) -> Answer:
         """POST `body`, once; `guard` is called when the connection stands and no byte has left.
 
         Raises `NoAnswerError`, or what `guard` raises: then nothing left.
         """
         outgoing = _Outgoing(body, guard)
-        request = self._request("POST", path, params, outgoing.chunks(), {})
+        request = self._request("POST", path, params, outgoing.chunks())
         request.headers["content-length"] = str(len(body))
         request.headers.pop("transfer-encoding", None)
-        request.headers["content-type"] = content_type
+        if content_type:
+            request.headers["content-type"] = content_type
         try:
-            answer = await self._exchange(request, self._submit_seconds)
+            answer = await self._exchange(request, seconds or self.submit_seconds)
         except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):
             outgoing.raise_refusal()
             raise NoAnswerError(sent=outgoing.started) from None
@@ -146,15 +153,14 @@ class Wire:
         path: str,
         params: Mapping[str, str] | None,
         content: bytes | AsyncIterator[bytes] | None,
-        headers: Mapping[str, str],
     ) -> httpx.Request:
-        timeout = httpx.Timeout(self._submit_seconds, connect=CONNECT_SECONDS)
+        timeout = httpx.Timeout(self.submit_seconds, connect=CONNECT_SECONDS)
         return self._client.build_request(
             method,
             self._url + path,
             params=params,
             content=content,
-            headers={"accept": "application/json", **headers, **self._auth},
+            headers={"accept": "application/json", **self._auth},
             timeout=timeout,
         )
 

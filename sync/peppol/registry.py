@@ -1,0 +1,109 @@
+"""From settings to an access point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import httpx
+
+from sync.peppol import einvoice_be, phoss_ap, recommand
+from sync.peppol.access_point import AccessPoint, Capabilities
+from sync.peppol.errors import AccessPointSettingsError
+from sync.peppol.wire import ASK_SECONDS, SUBMIT_SECONDS, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The settings of one account at an access point. Key and secret are never shown."""
+
+    provider: str  # recommand, e-invoice-be or phoss-ap
+    url: str = ""  # empty: the provider's production URL
+    key: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
+    company: str = ""
+    submit_seconds: float = SUBMIT_SECONDS  # of one submission, in all
+    ask_seconds: float = ASK_SECONDS
+
+
+Maker = Callable[[httpx.AsyncClient, Account], AccessPoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One kind of access point: how it is made and what it needs."""
+
+    capabilities: Capabilities
+    production_url: str  # empty: self-hosted, a URL is needed
+    needs: tuple[str, ...]
+    make: Maker = field(repr=False)
+
+
+def _wire(client: httpx.AsyncClient, account: Account, auth: Mapping[str, str]) -> Wire:
+    return Wire(
+        client,
+        account.url or PROVIDERS[account.provider].production_url,
+        auth=auth,
+        submit_seconds=account.submit_seconds,
+        ask_seconds=account.ask_seconds,
+    )
+
+
+def _recommand(client: httpx.AsyncClient, account: Account) -> AccessPoint:
+    auth = recommand.basic(account.key, account.secret)
+    return recommand.Recommand(_wire(client, account, auth), account.company)
+
+
+def _einvoice_be(client: httpx.AsyncClient, account: Account) -> AccessPoint:
+    auth = {"authorization": f"Bearer {account.key}"}
+    return einvoice_be.EInvoiceBe(_wire(client, account, auth))
+
+
+def _phoss_ap(client: httpx.AsyncClient, account: Account) -> AccessPoint:
+    return phoss_ap.PhossAp(_wire(client, account, {"x-token": account.key}))
+
+
+PROVIDERS: Final[Mapping[str, Provider]] = {
+    "recommand": Provider(
+        recommand.CAPABILITIES,
+        recommand.PRODUCTION,
+        ("PEPPOL_API_KEY", "PEPPOL_API_SECRET", "PEPPOL_COMPANY_ID"),
+        _recommand,
+    ),
+    "e-invoice-be": Provider(
+        einvoice_be.CAPABILITIES, einvoice_be.PRODUCTION, ("PEPPOL_API_KEY",), _einvoice_be
+    ),
+    "phoss-ap": Provider(
+        phoss_ap.CAPABILITIES, "", ("PEPPOL_API_KEY", "PEPPOL_API_URL"), _phoss_ap
+    ),
+}
+"""Every access point that xTool knows, by the name of the setting."""
+
+_FIELDS: Final = {
+    "PEPPOL_API_KEY": "key",
+    "PEPPOL_API_SECRET": "secret",
+    "PEPPOL_COMPANY_ID": "company",
+    "PEPPOL_API_URL": "url",
+}
+
+
+def access_point(client: httpx.AsyncClient, account: Account) -> AccessPoint:
+    """The access point of `account`, on a client that all accounts share.
+
+    The client should be httpx on aiohttp's transport and follow no redirects by itself. Raises
+    `AccessPointSettingsError` that names what is missing.
+    """
+    provider = PROVIDERS.get(account.provider)
+    if provider is None:
+        known = ", ".join(PROVIDERS)
+        raise AccessPointSettingsError(
+            f"PEPPOL_PROVIDER must be one of {known}", variable="PEPPOL_PROVIDER"
+        )
+    missing = [name for name in provider.needs if not getattr(account, _FIELDS[name])]
+    if missing:
+        names = ", ".join(missing)
+        raise AccessPointSettingsError(
+            f"{provider.capabilities.name} needs {names}", variable=names
+        )
+    return provider.make(client, account)

@@ -1,0 +1,68 @@
+"""From settings to adapters, and the reasons that they give."""
+
+from __future__ import annotations
+
+import pytest
+
+from sync.errors import Kind
+from sync.peppol.access_point import AccessPoint
+from sync.peppol.errors import CODES, AccessPointSettingsError, because, bounded
+from sync.peppol.registry import PROVIDERS, Account, access_point
+from tests.unit.peppol_support import CANARY, http
+
+
+def account(provider: str) -> Account:
+    return Account(provider, key=CANARY, secret=CANARY, company="c", url="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+async def test_each_provider_is_made(provider: str) -> None:
+    async with http() as client:
+        made = access_point(client, account(provider))
+    assert isinstance(made, AccessPoint)
+    assert made.capabilities == PROVIDERS[provider].capabilities
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDERS))
+async def test_no_secret_shows(provider: str) -> None:
+    async with http() as client:
+        shown = repr(access_point(client, account(provider))) + repr(account(provider))
+    assert CANARY not in shown
+
+
+@pytest.mark.parametrize(("provider", "names"), [
+    ("recommand", "PEPPOL_API_KEY, PEPPOL_API_SECRET, PEPPOL_COMPANY_ID"),
+    ("e-invoice-be", "PEPPOL_API_KEY"),
+    ("phoss-ap", "PEPPOL_API_KEY, PEPPOL_API_URL"),
+])  # fmt: skip
+async def test_what_is_missing_is_named(provider: str, names: str) -> None:
+    async with http() as client:
+        with pytest.raises(AccessPointSettingsError, match=names):
+            access_point(client, Account(provider))
+
+
+async def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
+    async with http() as client:
+        with pytest.raises(AccessPointSettingsError, match="recommand, e-invoice-be, phoss-ap"):
+            access_point(client, Account("carrier-pigeon"))
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_each_code_has_a_kind_and_its_parameters(code: str) -> None:
+    kind, names = CODES[code]
+    reason = because(code, **dict.fromkeys(names, "x"))
+    assert reason.kind is kind
+    assert isinstance(kind, Kind)
+    assert set(reason.params) == set(names)
+
+
+def test_a_reason_without_its_parameters_is_a_mistake() -> None:
+    with pytest.raises(TypeError):
+        because("peppol.lookup.down")
+
+
+def test_text_from_outside_is_cut_to_one_line() -> None:
+    text = bounded("a\nb\x00\x1b[31m" + "x" * 5000)
+    assert "\n" not in text
+    assert "\x1b" not in text
+    assert len(text) <= 300
