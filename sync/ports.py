@@ -139,8 +139,8 @@ class Jobs(Protocol):
         """Events of `org` were written."""
         ...
 
-    async def hint_poll(self, org: str) -> None:
-        """`org` is to be polled again and again, from now on."""
+    async def hint_poll(self, org: str, *, soon: bool = False) -> None:
+        """`org` is to be polled again and again; `soon`: the next time is now."""
         ...
 
     async def sync_now(self, org: str, run_id: str, actor: str) -> None:

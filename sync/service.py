@@ -71,7 +71,7 @@ class Service:
         """Check the token, save it encrypted, start polling."""
         connection = await self._connecting.connect(org, token, actor)
         await wake_postponed(self._ports, self._book(org))
-        await self._ports.jobs.hint_poll(org)
+        await self._ports.jobs.hint_poll(org, soon=True)
         return connection
 
     async def connection(self, org: str) -> Connection | None:

@@ -1,0 +1,93 @@
+"""Working off what is due for the invoices of an organisation.
+
+The due set in the store says which invoice is to be looked at when. A job is only the hint that
+there may be something in it: one drain per organisation and process takes what is due, a few at
+once, until nothing is left, so that no organisation takes all the room there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from sync.errors import StoreError
+from sync.ports import Ports
+from sync.sending import Sender
+from sync.store.keys import Keys
+from sync.store.scripts import CLAIM_DUE
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 8  # invoices of one organisation in work in one process
+TAKEN_FOR = timedelta(seconds=30)  # a dead worker's invoices are looked at again after this
+
+
+class Drain:
+    """The drains of one process."""
+
+    def __init__(self, ports: Ports) -> None:
+        """Nothing is under way yet."""
+        self._ports = ports
+        self._active: set[str] = set()
+        self._again: set[str] = set()
+
+    async def run(self, org: str) -> None:
+        """Work off what is due now for `org`; at once if a drain is at it already."""
+        if org in self._active:
+            self._again.add(org)
+            return
+        self._active.add(org)
+        try:
+            await self._until_done(org)
+        finally:
+            self._active.discard(org)
+        await self._hint_next(org)
+
+    async def _until_done(self, org: str) -> None:
+        while True:
+            self._again.discard(org)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(AT_ONCE):
+                    group.create_task(self._one_after_another(org))
+            if org not in self._again or self._ports.stopping():
+                return
+
+    async def _one_after_another(self, org: str) -> None:
+        sender = Sender(self._ports, org)
+        while not self._ports.stopping():
+            taken = await self.take(org, 1)
+            if not taken:
+                return
+            try:
+                await sender.advance(taken[0])
+            except StoreError as error:
+                log.warning("store trouble", org=org, error=error.reason_code)
+                return
+
+    async def take(self, org: str, count: int) -> list[str]:
+        """Some invoices for which something is due; nobody else gets them for a while."""
+        now = self._ports.now()
+        ids = await CLAIM_DUE.run(
+            self._ports.clients.exact,
+            Keys(org).due,
+            str(now.timestamp()),
+            str((now + TAKEN_FOR).timestamp()),
+            count,
+        )
+        return [str(i) for i in ids]
+
+    async def _hint_next(self, org: str) -> None:
+        """A hint for the time at which something is due next."""
+        at = await next_due(self._ports, org)
+        if at is not None:
+            await self._ports.jobs.hint_delivery(org, at)
+
+
+async def next_due(ports: Ports, org: str) -> datetime | None:
+    """When something is due next for an invoice of `org`."""
+    redis: Any = ports.clients.redis
+    first = await redis.zrange(Keys(org).due, 0, 0, withscores=True)
+    return datetime.fromtimestamp(float(first[0][1]), UTC) if first else None

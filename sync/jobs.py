@@ -1,0 +1,207 @@
+"""The jobs on docket: hints to look at something, never the truth about it.
+
+| job | key | what |
+|---|---|---|
+| `poll` | organisation | perpetual: poll sevDesk |
+| `sync_now` | run | poll once, because a person asked |
+| `deliver` | organisation and quarter of a second | work off what is due for its invoices |
+| `notify` | organisation and half a second | tell Slack what happened |
+| `sweep` | | perpetual: give lost hints again |
+
+Hints for the same time fall together; a hint for a later time is never swallowed by one that
+runs, because its key holds its time. Any job may run twice, late or never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from docket import Docket, Perpetual, Worker
+from redis.exceptions import RedisError
+
+from sync.drain import Drain, next_due
+from sync.errors import StoreError
+from sync.model import ConnectionState
+from sync.polling import Poller
+from sync.ports import Ports
+from sync.store.keys import Keys
+from sync.store.organisation import organisations
+from sync.store.redis import classify
+
+log = structlog.get_logger(__name__)
+
+Notify = Callable[[str], Awaitable[None]]
+
+NAME = "xtool-jobs"
+REDELIVERY = timedelta(seconds=20)  # a killed worker's jobs run again after this
+CHECK = timedelta(milliseconds=50)  # with docket's default of 250 ms: 40 jobs a second
+CONCURRENCY = 48  # docket stalls above 64 with its pool of connections
+SWEEP = timedelta(seconds=15)
+DRAIN_SECONDS = 25.0  # for running work when the process is to end
+ALIVE_SECONDS = 15
+WORKERS = "xt:workers"  # sorted set: worker -> when it was alive (seconds)
+
+
+class DocketJobs:
+    """`ports.Jobs` on docket."""
+
+    def __init__(self, docket: Docket) -> None:
+        """Put jobs on `docket`."""
+        self._docket = docket
+
+    async def hint_delivery(self, org: str, at: datetime) -> None:
+        """Something is due for an invoice of `org`."""
+        slot = math.ceil(at.timestamp() * 4)
+        await self._add("deliver", f"deliver:{org}:{slot}", _time(slot / 4), org)
+
+    async def hint_notify(self, org: str) -> None:
+        """Events of `org` were written."""
+        slot = math.floor(datetime.now(UTC).timestamp() * 2) + 1
+        await self._add("notify", f"notify:{org}:{slot}", _time(slot / 2), org)
+
+    async def hint_poll(self, org: str, *, soon: bool = False) -> None:
+        """Poll `org` again and again; `soon`: the next time is now."""
+        put = self._docket.replace if soon else self._docket.add
+        with _store_errors():
+            await put("poll", datetime.now(UTC), f"poll:{org}")(org)
+
+    async def sync_now(self, org: str, run_id: str, actor: str) -> None:
+        """Poll `org` once, now."""
+        await self._add("sync_now", f"sync:{run_id}", datetime.now(UTC), org, run_id, actor)
+
+    async def _add(self, name: str, key: str, when: datetime, *args: str) -> None:
+        with _store_errors():
+            await self._docket.add(name, when, key)(*args)
+
+
+@contextlib.contextmanager
+def _store_errors() -> Any:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        mapped = classify(error)
+        if mapped is None:
+            raise
+        raise mapped from None
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+@asynccontextmanager
+async def open_docket(url: str) -> AsyncIterator[Docket]:
+    """The docket of this process. Job functions are registered by `register`."""
+    async with Docket(name=NAME, url=_docket_url(url), execution_ttl=timedelta(0)) as docket:
+        yield docket
+
+
+def _docket_url(url: str) -> str:
+    """docket names cluster schemes as we do; the docket needs its keys in one slot by itself."""
+    return url
+
+
+def register(docket: Docket, ports: Ports, notify: Notify) -> None:
+    """Give the job names their functions; a process that only adds jobs needs them too."""
+    drain = Drain(ports)
+
+    async def poll(org: str, again: Perpetual = Perpetual(every=ports.poll)) -> None:  # noqa: B008 - docket's way
+        connection = await ports.organisation(org).connection()
+        if connection is None or connection.state is ConnectionState.DISCONNECTED:
+            again.cancel()
+            return
+        await Poller(ports, org).poll(uuid.uuid4().hex)
+
+    async def sync_now(org: str, run_id: str, actor: str) -> None:
+        await Poller(ports, org).poll(run_id, actor)
+
+    async def deliver(org: str) -> None:
+        await drain.run(org)
+
+    async def sweep(_again: Perpetual = Perpetual(every=SWEEP, automatic=True)) -> None:  # noqa: B008
+        await _sweep(ports)
+
+    for function in (poll, sync_now, deliver, sweep):
+        docket.register(function)
+    docket.register(notify, names=["notify"])
+
+
+async def _sweep(ports: Ports) -> None:
+    """Give again what hints may have been lost: by a crash between a write and its hint."""
+    redis: Any = ports.clients.redis
+    for org in await organisations(ports.clients):
+        connection = await ports.organisation(org).connection()
+        if connection is not None and connection.state is not ConnectionState.DISCONNECTED:
+            await ports.jobs.hint_poll(org)
+        due = await next_due(ports, org)
+        if due is not None and due <= ports.now():
+            await ports.jobs.hint_delivery(org, ports.now())
+        if await redis.xlen(Keys(org).events):
+            await ports.jobs.hint_notify(org)
+
+
+@asynccontextmanager
+async def working(docket: Docket, ports: Ports) -> AsyncIterator[None]:
+    """Work on jobs inside the block; at its end let running ones finish, for a while.
+
+    Whoever ends the block has told `ports.stopping` before, so that long jobs end early.
+    """
+    worker = Worker(
+        docket,
+        concurrency=CONCURRENCY,
+        redelivery_timeout=REDELIVERY,
+        minimum_check_interval=CHECK,
+        scheduling_resolution=CHECK,
+        reconnection_delay=timedelta(seconds=1),
+    )
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(worker)
+        running = asyncio.create_task(worker.run_forever())
+        alive = asyncio.create_task(_stay_alive(ports, worker.name))
+        try:
+            yield
+        finally:
+            alive.cancel()
+            await _end(stack, running)
+            await asyncio.gather(alive, return_exceptions=True)
+
+
+async def _end(stack: contextlib.AsyncExitStack, running: asyncio.Task[None]) -> None:
+    """Stop taking jobs and wait for those that run; cancel what takes too long."""
+    closing = asyncio.ensure_future(stack.pop_all().aclose())
+    done, _ = await asyncio.wait({closing}, timeout=DRAIN_SECONDS)
+    if not done:
+        log.warning("jobs cut off", after=DRAIN_SECONDS)
+        for task in asyncio.all_tasks():
+            if task.get_name().startswith(f"{NAME} - task:"):
+                task.cancel()
+        running.cancel()
+    await asyncio.gather(closing, running, return_exceptions=True)
+
+
+async def _stay_alive(ports: Ports, name: str) -> None:
+    """Say again and again that this worker lives."""
+    redis: Any = ports.clients.redis
+    while True:
+        try:
+            now = datetime.now(UTC).timestamp()
+            await redis.zadd(WORKERS, {name: now})
+            await redis.zremrangebyscore(WORKERS, "-inf", now - 4 * ALIVE_SECONDS)
+        except StoreError:
+            log.warning("store does not answer", worker=name)
+        await asyncio.sleep(ALIVE_SECONDS / 3)
+
+
+async def workers_alive(ports: Ports) -> int:
+    """How many workers showed signs of life lately. Raises `StoreError`."""
+    redis: Any = ports.clients.redis
+    since = datetime.now(UTC).timestamp() - ALIVE_SECONDS
+    return int(await redis.zcount(WORKERS, since, "+inf"))
