@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -203,8 +203,3 @@ def _schema_findings(opened: Opened) -> list[_Raw]:
         _Raw("XSD", "fatal", error.message, f"line {error.line}")
         for error in islice(cast("Iterable[_SchemaError]", schema.error_log), MAX_FINDINGS)
     ]
-
-
-def warm_up() -> tuple[Callable[[], object], ...]:
-    """What takes long the first time, for a process that starts."""
-    return tuple(functools.partial(_schema, name) for name in _SCHEMAS)

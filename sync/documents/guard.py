@@ -20,6 +20,8 @@ MAX_BYTES: Final = 10 * 1024 * 1024
 """Of a document, in bytes: what the strictest access point takes (Storecove, 10 MB)."""
 MAX_ELEMENTS: Final = 400_000
 """Some 10,000 invoice lines. A tree of that size needs about 150 MB."""
+MAX_TEXT_NODE: Final = 10_000_000
+"""Characters in one element, libxml2's own limit: an attachment of 7.4 MB."""
 MAX_DEPTH: Final = 64
 """An EN 16931 document is at most 12 levels deep."""
 MAX_ATTRIBUTES: Final = 32
@@ -118,6 +120,8 @@ def parse(data: bytes) -> etree._Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as exc:
+        if "huge text node" in exc.msg or exc.code == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
+            raise _too_complex(MAX_TEXT_NODE, "characters in one element") from None
         raise UnreadableDocumentError(
             code="document.not_xml", why=f"line {exc.lineno}, code {exc.code}"
         ) from None

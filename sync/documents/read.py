@@ -32,6 +32,9 @@ _ROOTS: Final[dict[str, tuple[Syntax, str, Paths]]] = {
         paths.UBL_CREDIT_NOTE_PATHS,
     ),
 }
+MAX_TEXT: Final = 1_000
+"""Characters kept of one term. The longest that counts is a name."""
+MAX_ATTACHMENTS: Final = 500
 _AMOUNT: Final = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?|[+-]?\.\d{1,20}")
 _CMS: Final = bytes.fromhex("06092a864886f70d010702")  # the DER of id-signedData (RFC 5652)
 
@@ -87,7 +90,7 @@ def describe(opened: Opened) -> SourceDocument:
         totals=_totals(root, at, currency),
         line_count=len(root.findall(at.line, NS)),
         line_amounts=_line_amounts(root, at),
-        attachments=tuple(_attachment(e) for e in root.iterfind(at.attachment, NS)),
+        attachments=_attachments(root, at),
         sha256=hashlib.sha256(opened.xml).hexdigest(),
         xml_size=len(opened.xml),
         from_pdf=opened.from_pdf,
@@ -126,7 +129,7 @@ def _text(element: etree._Element, path: str) -> str:
 
 
 def _content(element: etree._Element) -> str:
-    return " ".join((element.text or "").split())
+    return " ".join((element.text or "").split())[:MAX_TEXT]
 
 
 def _date(term: str, text: str) -> date | None:
@@ -200,7 +203,7 @@ def _party(root: etree._Element, path: str, opened: Opened) -> Party:
 def _identifier(element: etree._Element | None) -> Identifier | None:
     if element is None or not (value := _content(element)):
         return None
-    return Identifier(scheme=(element.get("schemeID") or "").strip(), value=value)
+    return Identifier(scheme=(element.get("schemeID") or "").strip()[:20], value=value)
 
 
 def _identifiers(party: etree._Element, at: tuple[str, ...]) -> tuple[Identifier, ...]:
@@ -227,6 +230,15 @@ def _tax_ids(party: etree._Element, syntax: Syntax) -> tuple[str, str]:
     return vat, tax
 
 
+def _attachments(root: etree._Element, at: Paths) -> tuple[Attachment, ...]:
+    found = root.findall(at.attachment, NS)
+    if len(found) > MAX_ATTACHMENTS:
+        raise UnreadableDocumentError(
+            code="document.too_complex", limit=str(MAX_ATTACHMENTS), what="attachments"
+        )
+    return tuple(_attachment(element) for element in found)
+
+
 def _attachment(element: etree._Element) -> Attachment:
     try:
         content = base64.b64decode("".join((element.text or "").split()), validate=True)
@@ -236,7 +248,7 @@ def _attachment(element: etree._Element) -> Attachment:
         ) from None
     return Attachment(
         filename=(element.get("filename") or "")[:255],
-        mime=(element.get("mimeCode") or "").strip().lower(),
+        mime=(element.get("mimeCode") or "").strip().lower()[:100],
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
     )
