@@ -107,7 +107,7 @@ def _fault(status: int, payload: Any) -> _Fault:
     told = error if isinstance(error, Mapping) else payload
     inner = _whole_number(told.get("responseCode") or told.get("status"))
     if status < 400:  # an error inside HTTP 200 means what it says, else a refusal
-        status = inner if inner is not None and 400 <= inner < 600 else 422
+        status = inner if inner is not None and 400 <= inner < 600 else 400
     return _Fault(
         status=status,
         message=clean(error) if isinstance(error, str) else clean(told.get("message")),
