@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -154,6 +155,8 @@ async def working(docket: Docket, ports: Ports) -> AsyncIterator[None]:
 
     Whoever ends the block has told `ports.stopping` before, so that long jobs end early.
     """
+    for name in ("docket.worker", "docket.dependencies"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # else two lines for each job
     worker = Worker(
         docket,
         concurrency=CONCURRENCY,

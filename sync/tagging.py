@@ -13,7 +13,7 @@ import structlog
 
 from sync import delivery
 from sync.book import Book
-from sync.errors import SyncError
+from sync.errors import StoreError, SyncError
 from sync.model import Event, EventKind, InvoiceRecord, TagKind
 from sync.planner import Repair, relation_name
 from sync.ports import Ports, Sevdesk
@@ -46,6 +46,8 @@ class Tagger:
         except NotFoundError:
             # The invoice is gone; there is nothing to tag any more.
             return await self._done(await self._read(record), wanted, "")
+        except StoreError:
+            raise  # also: somebody else went on with the record
         except SyncError as error:
             await self._postpone(record, error)
             raise
