@@ -1,4 +1,4 @@
-"""From settings to an access point."""
+"""From settings to an access point and a look-up."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Final
 
 import httpx
 
-from sync.peppol import einvoice_be, phoss_ap, recommand
+from sync.peppol import einvoice_be, naptr, phoss_ap, recommand
 from sync.peppol.access_point import AccessPoint, Capabilities
 from sync.peppol.errors import AccessPointSettingsError
+from sync.peppol.lookup import Lookups, Network
+from sync.peppol.smp import Smp
 from sync.peppol.wire import ASK_SECONDS, SUBMIT_SECONDS, Wire
 
 
@@ -107,3 +109,27 @@ def access_point(client: httpx.AsyncClient, account: Account) -> AccessPoint:
             f"{provider.capabilities.name} needs {names}", variable=names
         )
     return provider.make(client, account)
+
+
+def lookups(mode: str, access_point: AccessPoint, client: httpx.AsyncClient) -> Lookups:
+    """The look-up of `PEPPOL_LOOKUP`: `sml`, `sml-test`, `access-point` or `auto`.
+
+    `client` comes from `smp.smp_client`. Raises `AccessPointSettingsError` for another mode, and
+    for `access-point` with a provider that has no call for it.
+    """
+    if mode not in ("sml", "sml-test", "access-point", "auto"):
+        raise AccessPointSettingsError(
+            "PEPPOL_LOOKUP must be one of sml, sml-test, access-point, auto",
+            variable="PEPPOL_LOOKUP",
+        )
+    if mode == "access-point":
+        if not access_point.capabilities.own_lookup:
+            name = access_point.capabilities.name
+            raise AccessPointSettingsError(
+                f"{name} cannot look receivers up; set PEPPOL_LOOKUP to sml",
+                variable="PEPPOL_LOOKUP",
+            )
+        return Lookups(None, access_point)
+    zone = naptr.TEST_ZONE if mode == "sml-test" else naptr.PRODUCTION_ZONE
+    network = Network(naptr.Locator(naptr.system_resolver(), zone), Smp(client))
+    return Lookups(network, access_point if mode == "auto" else None)

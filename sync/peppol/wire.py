@@ -28,6 +28,8 @@ ASK_SECONDS: Final = 20.0
 
 CONNECT_SECONDS: Final = 10.0
 
+_HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
+
 
 class NoAnswerError(Exception):
     """There is no answer. `sent`: at least a part of the request's body left."""
@@ -160,7 +162,7 @@ class Wire:
             self._url + path,
             params=params,
             content=content,
-            headers={"accept": "application/json", **self._auth},
+            headers={**_HEADERS, **self._auth},
             timeout=timeout,
         )
 

@@ -1,0 +1,205 @@
+"""A Peppol network on loopback: a name server with NAPTR records, and an SMP over http."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+import dns.asyncresolver
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+from aiohttp import web
+
+from sync.model import DocumentType, ParticipantId
+from sync.peppol import doctypes, naptr, participants
+
+ZONE = naptr.TEST_ZONE
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Answers from a table. What is not in it does not exist."""
+
+    def __init__(self) -> None:
+        """Knows nothing but its zone."""
+        self.records: dict[tuple[str, str], str] = {}
+        self.broken: dns.rcode.Rcode | None = None  # answer everything with this
+        self.silent = False
+        self.denies_zone = False
+        self.questions: list[tuple[str, str]] = []
+        self.port = 0
+        self._transport: asyncio.DatagramTransport | None = None
+
+    async def start(self) -> None:
+        """Listen on loopback, UDP."""
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=("127.0.0.1", 0)
+        )
+        self.port = self._transport.get_extra_info("sockname")[1]
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def resolver(self) -> dns.asyncresolver.Resolver:
+        """One that asks this server alone."""
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        resolver.nameservers = ["127.0.0.1"]
+        resolver.port = self.port
+        return resolver
+
+    def point(self, participant: ParticipantId, url: str, pattern: str = "^.*$") -> None:
+        """Publish where a participant's SMP is."""
+        self.publish(participant, f'100 10 "U" "Meta:SMP" "!{pattern}!{url}!" .')
+
+    def publish(self, participant: ParticipantId, naptr_record: str) -> None:
+        """Publish a NAPTR record as it is."""
+        self.records[naptr.host(participant, ZONE) + ".", "NAPTR"] = naptr_record
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Answer one question."""
+        query = dns.message.from_wire(data)
+        question = query.question[0]
+        name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
+        self.questions.append((name, kind))
+        if self.silent or self._transport is None:
+            return
+        self._transport.sendto(self._answer(query, name, kind).to_wire(), addr)
+
+    def _answer(self, query: dns.message.Message, name: str, kind: str) -> dns.message.Message:
+        response = dns.message.make_response(query)
+        response.flags |= dns.flags.RA
+        soa = dns.rrset.from_text(
+            f"{ZONE}.", 60, "IN", "SOA", "ns.invalid. host.invalid. 1 2 3 4 5"
+        )
+        if self.broken is not None:
+            response.set_rcode(self.broken)
+        elif record := self.records.get((name, kind)):
+            response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, record))
+        elif name == f"{ZONE}." and kind == "SOA" and not self.denies_zone:
+            response.answer.append(soa)
+        elif name in {known for known, _ in self.records}:
+            response.authority.append(soa)
+        else:
+            response.set_rcode(dns.rcode.NXDOMAIN)
+        return response
+
+
+@dataclass
+class Listing:
+    """What the SMP says about one document type of a participant."""
+
+    document_type: DocumentType
+    process: str = ""
+    transport: str = "peppol-transport-as4-v2_0"
+    active_from: str = "2020-01-01T00:00:00Z"
+    expires: str = "2099-01-01T00:00:00Z"
+    redirect: str = ""
+
+
+@dataclass
+class SmpStandIn:
+    """An SMP: participants and what they take."""
+
+    listings: dict[str, list[Listing]] = field(default_factory=dict)
+    status: int = 200  # answer everything with this instead
+    body: bytes | None = None  # answer everything with this instead
+    slow_seconds: float = 0.0
+    names_another: bool = False
+    requests: list[str] = field(default_factory=list)
+    port: int = 0
+    _runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Its base URL."""
+        return f"http://127.0.0.1:{self.port}/smp"
+
+    async def start(self) -> None:
+        """Listen on loopback."""
+        app = web.Application()
+        app.router.add_get("/smp/{participant}", self._group)
+        app.router.add_get("/smp/{participant}/services/{doctype}", self._metadata)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def register(self, participant: ParticipantId, *listings: Listing) -> None:
+        """Put a participant on it."""
+        self.listings[participants.qualified(participant)] = list(listings)
+
+    async def _instead(self, request: web.Request) -> web.Response | None:
+        self.requests.append(request.path)
+        await asyncio.sleep(self.slow_seconds)
+        if self.status != 200:
+            return web.Response(status=self.status, headers={"Location": "http://127.0.0.1:9/"})
+        if self.body is not None:
+            return web.Response(body=self.body, content_type="text/xml")
+        return None
+
+    async def _group(self, request: web.Request) -> web.Response:
+        if instead := await self._instead(request):
+            return instead
+        asked = unquote(request.match_info["participant"])
+        if asked not in self.listings:
+            return web.Response(status=404)
+        references = "".join(
+            f'<ServiceMetadataReference href="{self.url}/{quote(asked, safe="")}/services/'
+            f'{quote(doctypes.qualified_doctype(one.document_type), safe="")}"/>'
+            for one in self.listings[asked]
+        )
+        value = "9999:other" if self.names_another else asked.partition("::")[2]
+        return _xml(
+            f'<ServiceGroup xmlns="{_NS}" xmlns:id="{_ID}">'
+            f'<id:ParticipantIdentifier scheme="iso6523-actorid-upis">{value}'
+            f"</id:ParticipantIdentifier><ServiceMetadataReferenceCollection>{references}"
+            "</ServiceMetadataReferenceCollection></ServiceGroup>"
+        )
+
+    async def _metadata(self, request: web.Request) -> web.Response:
+        if instead := await self._instead(request):
+            return instead
+        asked = unquote(request.match_info["participant"])
+        doctype = doctypes.unqualified(unquote(request.match_info["doctype"]))
+        for one in self.listings.get(asked, []):
+            if one.document_type.id == doctype:
+                return _xml(_signed(one))
+        return web.Response(status=404)
+
+
+_NS = "http://busdox.org/serviceMetadata/publishing/1.0/"
+_ID = "http://busdox.org/transport/identifiers/1.0/"
+
+
+def _signed(one: Listing) -> str:
+    if one.redirect:
+        inner = f'<Redirect href="{one.redirect}"><CertificateUID>x</CertificateUID></Redirect>'
+    else:
+        process = one.process or one.document_type.process
+        inner = (
+            "<ServiceInformation><ProcessList><Process>"
+            f'<id:ProcessIdentifier scheme="cenbii-procid-ubl">{process}</id:ProcessIdentifier>'
+            f'<ServiceEndpointList><Endpoint transportProfile="{one.transport}">'
+            f"<ServiceActivationDate>{one.active_from}</ServiceActivationDate>"
+            f"<ServiceExpirationDate>{one.expires}</ServiceExpirationDate>"
+            "</Endpoint></ServiceEndpointList></Process></ProcessList></ServiceInformation>"
+        )
+    return (
+        f'<SignedServiceMetadata xmlns="{_NS}" xmlns:id="{_ID}"><ServiceMetadata>{inner}'
+        "</ServiceMetadata></SignedServiceMetadata>"
+    )
+
+
+def _xml(text: str) -> web.Response:
+    return web.Response(body=text.encode(), content_type="text/xml")
