@@ -43,7 +43,8 @@ START_TIMEOUT = 60.0  # seconds; a long append-only file is loaded meanwhile
 STOP_TIMEOUT = 10.0  # seconds until a server that ignores SIGTERM is killed
 MAX_SOCKET_PATH = 100  # bytes; sun_path holds 104 on macOS, 108 on Linux
 _PROBE = 0.005  # seconds between two looks at a server that is starting
-_WATCH = 0.25  # seconds between two looks at a running server
+_WATCH = 0.1  # seconds between two looks at a running server
+_LONGEST_PAUSE = 5.0  # seconds between two tries to start one that fails
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 _log = structlog.get_logger(__name__)
@@ -287,18 +288,22 @@ class EmbeddedStore:
 
     async def _keep_alive(self) -> None:
         """Start the server again whenever it ended, for as long as this process lives."""
+        pause = _WATCH
         while True:
-            await asyncio.sleep(_WATCH)
-            if self._lives():
-                continue
-            _log.warning("embedded_store_ended", data_dir=str(self.data_dir))
-            self._process = None
-            try:
-                await self._ready()
-                _log.info("embedded_store_restarted", data_dir=str(self.data_dir))
-            except (StoreError, ConfigurationError) as error:
-                _log.error("embedded_store_failed", error=str(error))
-                await asyncio.sleep(4 * _WATCH)
+            await asyncio.sleep(pause)
+            pause = _WATCH if self._lives() or await self._restart() else pause * 2
+            pause = min(pause, _LONGEST_PAUSE)
+
+    async def _restart(self) -> bool:
+        _log.warning("embedded_store_ended", data_dir=str(self.data_dir))
+        self._process = None
+        try:
+            await self._ready()
+        except (StoreError, ConfigurationError) as error:
+            _log.error("embedded_store_failed", error=str(error))
+            return False
+        _log.info("embedded_store_restarted", data_dir=str(self.data_dir))
+        return True
 
     def _lives(self) -> bool:
         return self.owned or (self._process is None and _held(self.data_dir))

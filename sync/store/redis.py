@@ -10,76 +10,33 @@ there are several clients on one URL:
 - `blobs`: as `exact`, but replies are bytes; for documents.
 
 `redis` and `exact` decode replies to `str`. All speak RESP2, so replies have one shape.
-Errors of the connection and refusals of the server are raised as `StoreError`:
-
-    store.unavailable   no connection, no answer in time, loading, failing over
-    store.refused       the server lives but refuses writes: disk full, memory full, read-only
-    store.stale         see `StaleRecordError`
+Errors of the connection and refusals of the server are raised as `StoreError`
+(`sync.store.failures`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
-from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import (
-    NoScriptError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import ResponseError
 
-from sync.errors import ConfigurationError, StoreError
+from sync.errors import ConfigurationError
+from sync.store.cluster import StoreCluster
+from sync.store.failures import classify, store_errors
+
+__all__ = ["Clients", "Durability", "StoreCluster", "StoreRedis", "classify", "store_errors"]
 
 SOCKET_TIMEOUT = 10.0  # seconds; a blocking read must ask for less than half of it
 CONNECT_TIMEOUT = 3.0  # seconds
 POOL_TIMEOUT = 5.0  # seconds to wait for a free connection
 HEALTH_CHECK = 30  # seconds of idleness after which a connection is checked before use
 SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
-
-_REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS")
-_ABSENCES = ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN")
-
-
-def classify(error: Exception) -> StoreError | None:
-    """The `StoreError` that an error of redis-py means; None for a mistake in a command.
-
-    The text of a connection error can hold the URL, so only the error's class is kept.
-    """
-    text = str(error)
-    if isinstance(error, (ReadOnlyError, OutOfMemoryError)) or text.startswith(_REFUSALS):
-        return StoreError(f"the store refuses writes: {text[:200]}", code="store.refused")
-    if isinstance(error, NoScriptError):
-        return None
-    if isinstance(error, (RedisConnectionError, RedisTimeoutError, OSError)) or (
-        isinstance(error, (ResponseError, RedisClusterException)) and text.startswith(_ABSENCES)
-    ):
-        return StoreError(f"the store does not answer: {type(error).__name__}")
-    return None
-
-
-@contextmanager
-def store_errors() -> Generator[None]:
-    """Raise what redis-py raises as `StoreError`; mistakes in a command stay what they are."""
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        mapped = classify(error)
-        if mapped is None:
-            raise
-        raise mapped from None  # the cause's repr can hold the URL with its password
 
 
 class StorePipeline(Pipeline):
@@ -107,15 +64,6 @@ class StoreRedis(Redis):
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> StorePipeline:
         """A pipeline on one connection."""
         return StorePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-
-
-class StoreCluster(RedisCluster):
-    """redis-py's cluster client, raising `StoreError`. Its pipelines raise redis-py's errors."""
-
-    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
-        """Run one command on the node of its key."""
-        with store_errors():
-            return await super().execute_command(*args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +138,14 @@ class Clients:
         if not (await self.durability()).waitaof:
             return False
         marker = f"xt:{{{hash_tag(key)}}}:durable"
-        with store_errors():
-            if isinstance(self.exact, StoreCluster):
-                return await _waitaof_cluster(self.exact, marker, timeout_ms)
+        mark: tuple[Any, ...] = ("SET", marker, "1", "EX", 60)
+        wait: tuple[Any, ...] = ("WAITAOF", 1, 0, timeout_ms)
+        if isinstance(self.exact, StoreCluster):
+            answers = await self.exact.send_to_node_of(marker, [mark, wait])
+        else:
             pipe = self.exact.pipeline(transaction=False)
-            pipe.set(marker, "1", ex=60)
-            pipe.execute_command("WAITAOF", 1, 0, timeout_ms)
+            pipe.execute_command(*mark)
+            pipe.execute_command(*wait)
             answers = await pipe.execute()
         return int(answers[1][0]) >= 1
 
@@ -243,23 +193,6 @@ def _cluster(url: str, retry: Retry, max_connections: int, *, decode: bool) -> S
         plain, max_connections=max_connections, **_options(retry, decode=decode)
     )
     return cast(StoreCluster, client)
-
-
-async def _waitaof_cluster(client: StoreCluster, marker: str, timeout_ms: int) -> bool:
-    """As `Clients.waitaof`, on one connection to the key's node."""
-    node = client.get_node_from_key(marker)
-    if node is None:
-        raise StoreError("no cluster node serves the key")
-    connection = node.acquire_connection()
-    try:
-        await connection.connect()  # type: ignore[no-untyped-call]
-        await connection.send_command("SET", marker, "1", "EX", 60)
-        await node.parse_response(connection, "SET")
-        await connection.send_command("WAITAOF", 1, 0, timeout_ms)
-        answer = await node.parse_response(connection, "WAITAOF")
-    finally:
-        node.release(connection)
-    return int(answer[0]) >= 1
 
 
 async def _durability(client: StoreRedis | StoreCluster) -> Durability:

@@ -1,11 +1,284 @@
 from __future__ import annotations
 
-from sync.store.redis import Clients
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ClusterDownError,
+    NoScriptError,
+    ReadOnlyError,
+    ResponseError,
+)
+
+from sync.embedded import EmbeddedStore
+from sync.errors import ConfigurationError, Kind, StoreError
+from sync.store.failures import classify, store_errors
+from sync.store.redis import Clients, Durability, check_url, hash_tag
+
+CANARY = "c4nary-s3cret"
 
 
-async def test_smoke(clients: Clients) -> None:
+class LossyProxy:
+    """Forwards to the store; loses the answer to the next command that is told to be lost."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.lose = b""
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_unix_connection(self.upstream)
+        self._writers |= {writer, up_writer}
+        with contextlib.suppress(OSError):
+            while request := await reader.read(65536):
+                up_writer.write(request)
+                answer = await up_reader.read(65536)
+                if self.lose and self.lose in request:
+                    self.lose = b""
+                    break
+                writer.write(answer)
+        for end in (writer, up_writer):
+            end.close()
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+@pytest.fixture
+async def lossy(redis_url: str, tmp_path: Path) -> AsyncIterator[tuple[LossyProxy, Clients]]:
+    proxy = LossyProxy(redis_url.removeprefix("unix://"))
+    path = tmp_path / "proxy.sock"
+    server = await asyncio.start_unix_server(proxy.serve, path)
+    clients = Clients(f"unix://{path}")
+    yield proxy, clients
+    await clients.aclose()
+    proxy.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def test_exact_does_not_repeat_a_command_whose_answer_was_lost(
+    lossy: tuple[LossyProxy, Clients], clients: Clients
+) -> None:
+    proxy, through = lossy
+    proxy.lose = b"INCR"
+    with pytest.raises(StoreError):
+        await through.exact.incr("{a}:n")
+    assert await clients.redis.get("{a}:n") == "1"
+
+
+async def test_an_exact_pipeline_does_not_repeat_either(
+    lossy: tuple[LossyProxy, Clients], clients: Clients
+) -> None:
+    proxy, through = lossy
+    proxy.lose = b"INCR"
+    pipe = through.exact.pipeline()
+    pipe.incr("{a}:n")
+    with pytest.raises(StoreError):
+        await pipe.execute()
+    assert await clients.redis.get("{a}:n") == "1"
+
+
+async def test_exact_goes_on_after_a_lost_answer(lossy: tuple[LossyProxy, Clients]) -> None:
+    proxy, through = lossy
+    proxy.lose = b"INCR"
+    with pytest.raises(StoreError):
+        await through.exact.incr("{a}:n")
+    assert await through.exact.incr("{a}:n") == 2
+
+
+async def test_reads_repeat_a_command_whose_answer_was_lost(
+    lossy: tuple[LossyProxy, Clients], clients: Clients
+) -> None:
+    proxy, through = lossy
     await clients.exact.set("{a}:k", "v")
-    assert await clients.redis.get("{a}:k") == "v"
-    assert await clients.blobs.get("{a}:k") == b"v"
-    assert (await clients.durability()).risks == ()
-    assert await clients.waitaof("{a}:k")
+    proxy.lose = b"GET"
+    assert await through.redis.get("{a}:k") == "v"
+
+
+async def test_text_is_decoded_and_blobs_are_not(clients: Clients) -> None:
+    await clients.exact.set("{a}:k", b"\xff\x00<xml>")
+    assert await clients.blobs.get("{a}:k") == b"\xff\x00<xml>"
+    await clients.exact.set("{a}:k", "Müller")
+    assert await clients.redis.get("{a}:k") == await clients.exact.get("{a}:k") == "Müller"
+
+
+async def test_a_burst_waits_for_a_connection_instead_of_failing(clients: Clients) -> None:
+    await asyncio.gather(*(clients.exact.set(f"{{a}}:{n}", "v") for n in range(1000)))
+    assert await clients.redis.dbsize() == 1000
+
+
+async def test_a_blocking_read_returns_when_nothing_comes(clients: Clients) -> None:
+    assert await clients.redis.xread({"{a}:stream": "$"}, block=200) == []
+
+
+async def test_a_store_that_is_not_there_is_a_store_error(tmp_path: Path) -> None:
+    clients = Clients(f"unix://{tmp_path / 'nothing.sock'}")
+    for client in (clients.redis, clients.exact, clients.blobs):
+        with pytest.raises(StoreError) as caught:
+            await client.ping()
+        assert (caught.value.reason_code, caught.value.kind) == (
+            "store.unavailable",
+            Kind.TRANSIENT,
+        )
+    await clients.aclose()
+
+
+async def test_a_wrong_command_stays_what_it_is(clients: Clients) -> None:
+    await clients.exact.set("{a}:k", "text")
+    with pytest.raises(ResponseError):
+        await clients.exact.incr("{a}:k")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ResponseError("MISCONF Errors writing to the AOF file: No space left"), "store.refused"),
+        (ResponseError("OOM command not allowed when used memory > 'maxmemory'"), "store.refused"),
+        (ResponseError("NOREPLICAS Not enough good replicas to write."), "store.refused"),
+        (ReadOnlyError("You can't write against a read only replica."), "store.refused"),
+        (BusyLoadingError("Redis is loading the dataset in memory"), "store.unavailable"),
+        (ResponseError("MASTERDOWN Link with MASTER is down"), "store.unavailable"),
+        (ClusterDownError("CLUSTERDOWN The cluster is down"), "store.unavailable"),
+        (AuthenticationError("invalid username-password pair"), "store.unavailable"),
+        (ConnectionResetError("reset"), "store.unavailable"),
+    ],
+)
+def test_what_the_server_says_is_classed(error: Exception, code: str) -> None:
+    found = classify(error)
+    assert found is not None
+    assert found.reason_code == code
+
+
+@pytest.mark.parametrize("error", [NoScriptError("No matching script"), ResponseError("ERR x")])
+def test_mistakes_are_not_classed(error: Exception) -> None:
+    assert classify(error) is None
+
+
+async def test_an_error_does_not_show_the_url(tmp_path: Path) -> None:
+    clients = Clients(f"redis://user:{CANARY}@127.0.0.1:1/0")
+    with pytest.raises(StoreError) as caught:
+        await clients.exact.ping()
+    shown = f"{caught.value!r} {caught.value.__cause__!r}"
+    assert CANARY not in shown
+    assert caught.value.__suppress_context__
+    await clients.aclose()
+
+
+@pytest.mark.parametrize("url", ["", "http://x", f"memory://{CANARY}", "localhost:6379"])
+def test_another_url_is_refused_by_the_name_of_the_setting(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="REDIS_URL") as caught:
+        check_url(url)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "cluster"),
+    [
+        ("redis://localhost", False),
+        ("rediss://:p@localhost:1", False),
+        ("unix:///a/b.sock", False),
+        ("redis+cluster://localhost", True),
+        ("rediss+cluster://localhost", True),
+    ],
+)
+async def test_each_kind_of_url_makes_clients(url: str, cluster: bool) -> None:
+    clients = Clients(url)
+    assert clients.is_cluster is cluster
+    await clients.aclose()
+
+
+def test_tls_checks_the_certificate() -> None:
+    pool = Clients("rediss://localhost").exact.connection_pool
+    connection = pool.make_connection()
+    assert connection.ssl_context.cert_reqs.name == "CERT_REQUIRED"
+    assert connection.ssl_context.check_hostname
+
+
+def test_the_hash_tag_is_found_as_the_cluster_finds_it() -> None:
+    assert [hash_tag(key) for key in ("xt:{T1}:a", "{T1}{T2}", "plain", "{}x", "a{b")] == [
+        "T1",
+        "T1",
+        "plain",
+        "{}x",
+        "a{b",
+    ]
+
+
+async def test_the_embedded_server_promises_everything(clients: Clients) -> None:
+    promised = await clients.durability()
+    assert promised.server.startswith("valkey ")
+    assert (promised.fsync, promised.risks) == ("everysec", ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "risks"),
+    [
+        ({"aof": False, "waitaof": False}, ("no_aof",)),
+        ({"waitaof": False}, ("no_waitaof",)),
+        ({"waitaof": False, "fsync": "always"}, ()),
+        ({"aof_ok": False}, ("aof_failing",)),
+        ({"maxmemory_policy": "allkeys-lru"}, ("eviction",)),
+        ({"maxmemory_policy": "", "fsync": ""}, ()),
+    ],
+)
+def test_each_risk_is_named(changes: dict[str, object], risks: tuple[str, ...]) -> None:
+    best: dict[str, object] = {
+        "server": "valkey 9",
+        "aof": True,
+        "aof_ok": True,
+        "fsync": "everysec",
+        "waitaof": True,
+        "maxmemory_policy": "noeviction",
+    }
+    assert Durability(**{**best, **changes}).risks == risks  # type: ignore[arg-type]
+
+
+async def test_a_write_is_on_disk_before_waitaof_returns(tmp_path: Path) -> None:
+    """`appendfsync no` never syncs by itself, so an honest answer is that it is not on disk."""
+    async with EmbeddedStore(tmp_path, watch=False) as url:
+        clients = Clients(url)
+        await clients.exact.set("{a}:k", "v")
+        assert await clients.waitaof("{a}:k")
+        await clients.exact.config_set("appendfsync", "no")
+        await clients.exact.set("{a}:k", "v2")
+        assert not await clients.waitaof("{a}:k", timeout_ms=150)
+        await clients.aclose()
+
+
+async def test_waitaof_says_no_at_once_where_there_is_no_file(tmp_path: Path) -> None:
+    async with EmbeddedStore(tmp_path, watch=False) as url:
+        clients = Clients(url)
+        await clients.exact.config_set("appendonly", "no")
+        assert (await clients.durability()).risks == ("no_aof",)
+        assert not await clients.waitaof("{a}:k", timeout_ms=10_000)
+        await clients.aclose()
+
+
+async def test_the_server_is_asked_for_its_promises_once(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    ask: Callable[..., Awaitable[object]] = clients.exact.execute_command
+
+    async def counted(*args: object, **options: object) -> object:
+        asked.append(args[0])
+        return await ask(*args, **options)
+
+    monkeypatch.setattr(clients.exact, "execute_command", counted)
+    await clients.durability()
+    first = len(asked)
+    await clients.durability()
+    assert first > 0
+    assert len(asked) == first
+
+
+def test_store_errors_lets_other_errors_pass() -> None:
+    with pytest.raises(KeyError), store_errors():
+        raise KeyError("x")

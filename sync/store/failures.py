@@ -1,0 +1,58 @@
+"""How the store fails: what redis-py raises, classed once.
+
+StoreError
+    store.unavailable   no connection, no answer in time, loading, failing over
+    store.refused       the server lives but refuses writes: disk full, memory full, read-only
+    store.stale         see `StaleRecordError`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from redis.exceptions import (
+    AskError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from sync.errors import StoreError
+
+_REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS")
+_ABSENCES = ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "Redis Cluster cannot")
+
+
+def classify(error: Exception) -> StoreError | None:
+    """The `StoreError` that an error of redis-py means; None for a mistake in a command.
+
+    The text of a connection error can hold the URL, so only the error's class is kept.
+    """
+    text = str(error)
+    if isinstance(error, (ReadOnlyError, OutOfMemoryError)) or text.startswith(_REFUSALS):
+        return StoreError(f"the store refuses writes: {text[:200]}", code="store.refused")
+    if isinstance(error, NoScriptError):
+        return None
+    if isinstance(error, (RedisConnectionError, RedisTimeoutError, AskError, OSError)) or (
+        isinstance(error, (ResponseError, RedisClusterException)) and text.startswith(_ABSENCES)
+    ):
+        return StoreError(f"the store does not answer: {type(error).__name__}")
+    return None
+
+
+@contextmanager
+def store_errors() -> Generator[None]:
+    """Raise what redis-py raises as `StoreError`; mistakes in a command stay what they are."""
+    try:
+        yield
+    except (RedisError, RedisClusterException, OSError) as error:
+        mapped = classify(error)
+        if mapped is None:
+            raise
+        raise mapped from None  # the cause's repr can hold the URL with its password
