@@ -13,13 +13,13 @@ from aiohttp import web
 from yarl import URL
 
 from tests.sandbox.slack import api_chat, api_views, payloads
-from tests.sandbox.slack.core import Call, Core, Install
+from tests.sandbox.slack.core import Core, Install
 from tests.sandbox.slack.errors import ApiError
-from tests.sandbox.slack.faults import Faults
 from tests.sandbox.slack.fields import check_inputs, fill, typed
 from tests.sandbox.slack.oauth import OAuth
 from tests.sandbox.slack.outbound import ANSWER_SECONDS, Delivery, Outbound, event_envelope
 from tests.sandbox.slack.payloads import Place, Target
+from tests.sandbox.slack.screen import Screen
 from tests.sandbox.slack.server import Server
 from tests.sandbox.slack.validation import error_code, validate_message
 from tests.sandbox.slack.workspace import (
@@ -29,13 +29,12 @@ from tests.sandbox.slack.workspace import (
     Message,
     OpenView,
     User,
-    Workspace,
 )
 
 TROUBLE = "We had some trouble connecting. Try again?"  # what Slack's modal says
 
 
-class FakeSlack:
+class FakeSlack(Screen):
     """One workspace, one app. People are named by id, name or kind (`admin`, `guest`, …).
 
     `scopes` limits the bot token (None: all). `clock` is seconds since the epoch, for triggers
@@ -57,7 +56,7 @@ class FakeSlack:
         changes: Changes | None = None,
     ) -> None:
         limited = None if scopes is None else frozenset(scopes)
-        self.core = Core(bot_token, scopes=limited, clock=clock, changes=changes)
+        super().__init__(Core(bot_token, scopes=limited, clock=clock, changes=changes))
         self.oauth = OAuth(self.core, client_id, client_secret)
         self.out = Outbound(
             self.core, signing_secret, answer_seconds=answer_seconds, time_scale=time_scale
@@ -70,7 +69,9 @@ class FakeSlack:
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> Self:
         """Listen; `api_url` is set after it."""
-        self._runner = web.AppRunner(Server(self.core, self.oauth).app, access_log=None)
+        self._runner = web.AppRunner(
+            Server(self.core, self.oauth).app, access_log=None, shutdown_timeout=1
+        )
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
         bound = self._runner.addresses[0][1]
@@ -104,82 +105,6 @@ class FakeSlack:
         """Where commands, clicks and events go."""
         self.out.events_url = events_url
 
-    # --- what is there -----------------------------------------------------------------------
-
-    @property
-    def workspace(self) -> Workspace:
-        """Teams, people, channels."""
-        return self.core.workspace
-
-    @property
-    def faults(self) -> Faults:
-        """Switches for faults of the Web API."""
-        return self.core.faults
-
-    def user(self, who: str) -> User:
-        """A person by id, name or kind."""
-        for user in self.workspace.users.values():
-            if who in {user.id, user.name, user.kind}:
-                return user
-        raise LookupError(f"there is no user {who!r}")
-
-    def channel(self, which: str) -> Channel:
-        """A channel by id or name."""
-        for channel in self.workspace.channels.values():
-            if which.lstrip("#") in {channel.id, channel.name} and channel.kind != "im":
-                return channel
-        if which in self.workspace.channels:
-            return self.workspace.channels[which]
-        raise LookupError(f"there is no channel {which!r}")
-
-    def messages(self, channel: str, *, replies: bool = True) -> list[Message]:
-        """What everybody in a channel sees, oldest first."""
-        wanted = self.channel(channel).id
-        shown = [m for m in self.workspace.posts if m.channel == wanted and not m.deleted]
-        return [m for m in shown if not m.is_ephemeral and (replies or not m.is_reply)]
-
-    def thread(self, message: Message) -> list[Message]:
-        """The replies to a message."""
-        return [m for m in self.messages(message.channel) if m.thread_ts == message.ts]
-
-    def direct_messages(self, user: str) -> list[Message]:
-        """What the app wrote to a person directly."""
-        channel = self.workspace.direct(self.user(user), self.core.bot_user).id
-        return [m for m in self.workspace.posts if m.channel == channel and not m.deleted]
-
-    def ephemerals(self, user: str) -> list[Message]:
-        """What one person alone sees, in any channel, oldest first."""
-        who = self.user(user).id
-        return [m for m in self.workspace.posts if m.visible_to == who and not m.deleted]
-
-    def views(self, user: str) -> list[OpenView]:
-        """A person's modals, the top one last."""
-        return list(self.workspace.modals.get(self.user(user).id, []))
-
-    def modal(self, user: str) -> OpenView:
-        """The modal on top; `LookupError` when none is open."""
-        stack = self.views(user)
-        if not stack:
-            raise LookupError(f"{user} has no modal open")
-        return stack[-1]
-
-    def home(self, user: str) -> OpenView | None:
-        """A person's Home tab."""
-        return self.workspace.homes.get(self.user(user).id)
-
-    def calls(self, method: str | None = None) -> list[Call]:
-        """Requests that the app made, oldest first."""
-        return [call for call in self.core.calls if method in {None, call.method}]
-
-    def notices(self, user: str) -> list[str]:
-        """Codes of what Slack itself told a person, such as `operation_timeout`."""
-        who = self.user(user).id
-        return [notice.code for notice in self.core.notices if notice.user == who]
-
-    async def wait_for[T](self, predicate: Callable[[], T], timeout: float = 5.0) -> T:  # noqa: ASYNC109 - a limit in seconds is what a test states
-        """Wait until `predicate()` is true and return its value; woken by each change."""
-        return await self.core.changes.wait_for(predicate, timeout)
-
     # --- what people do ----------------------------------------------------------------------
 
     async def command(
@@ -210,17 +135,19 @@ class FakeSlack:
         action_id: str | re.Pattern[str],
         *,
         user: str = "admin",
-        message: Message | None = None,
+        message: Message | OpenView | None = None,
+        block_id: str | None = None,
         value: str | None = None,
         option: Any = None,
     ) -> Delivery:
         """Use a button, menu or select: the newest one on the person's screen.
 
-        `action_id` is exact or a compiled pattern. `message` and `value` narrow it down;
-        `option` is what is chosen in a menu or select. `LookupError` when it is not there.
+        `action_id` is exact or a compiled pattern. `message` (or a view), `block_id` and `value`
+        narrow it down; `option` is what is chosen in a menu or select. `LookupError` when it is
+        not there.
         """
         person = self.user(user)
-        target = self.find(action_id, user=user, message=message, value=value)
+        target = self.find(action_id, user=user, message=message, block_id=block_id, value=value)
         self._choose(target, option)
         action = payloads.action_of(self.core, target, option)
         payload = payloads.block_actions(self.core, self.place, person, target, action)
@@ -228,37 +155,6 @@ class FakeSlack:
         if delivery.error:
             self.core.tell(person.id, delivery.error, "This app did not respond.")
         return delivery
-
-    def find(
-        self,
-        action_id: str | re.Pattern[str],
-        *,
-        user: str = "admin",
-        message: Message | None = None,
-        value: str | None = None,
-    ) -> Target:
-        """The newest element with this action id that the person sees."""
-        places = [message] if message is not None else self._on_screen(self.user(user))
-        for place in places:
-            for target in elements_in(place):
-                own = str(target.element.get("action_id", ""))
-                matches = own == action_id if isinstance(action_id, str) else action_id.search(own)
-                if matches and (value is None or target.element.get("value") == value):
-                    return target
-        raise LookupError(f"{user} sees nothing with the action id {action_id!r}")
-
-    def _on_screen(self, person: User) -> list[Message | OpenView]:
-        modals = self.workspace.modals.get(person.id, [])
-        home = self.workspace.homes.get(person.id)
-        seen = [m for m in reversed(self.workspace.posts) if self._sees(person, m)]
-        return [*modals[-1:], *seen, *([home] if home else [])]
-
-    def _sees(self, person: User, message: Message) -> bool:
-        if message.deleted or message.visible_to not in {None, person.id}:
-            return False
-        channel = self.workspace.channels[message.channel]
-        open_to_all = channel.kind == "public" and person.kind in {"admin", "member"}
-        return open_to_all or person.id in channel.members
 
     def _choose(self, target: Target, option: Any) -> None:
         if target.element["type"] in {"button", "overflow", "workflow_button"}:
@@ -400,16 +296,6 @@ def _first_link(page: str) -> str:
     if found is None:
         raise LookupError("the install page has no link to Slack")
     return found.group(1).replace("&amp;", "&")
-
-
-def elements_in(place: Message | OpenView) -> list[Target]:
-    """Everything in a message or view that a person can use."""
-    found = []
-    for block in place.blocks:
-        held = [block.get("accessory"), block.get("element"), *(block.get("elements") or [])]
-        usable = [e for e in held if isinstance(e, dict) and e.get("action_id")]
-        found += [Target(place, block, element) for element in usable]
-    return found
 
 
 def input_errors(view: OpenView, errors: Any) -> dict[str, str]:
