@@ -16,13 +16,16 @@ from pydantic import SecretStr
 
 from sync.connecting import Connecting
 from sync.delivery import Policy
+from sync.documents import rules
 from sync.documents.pipeline import DocumentPreparer
 from sync.documents.worker import DocumentWorker
 from sync.embedded import EmbeddedStore
 from sync.jobs import DocketJobs, open_docket
 from sync.log import register_secrets
-from sync.peppol import registry
+from sync.peppol import naptr, registry
 from sync.peppol.access_point import AccessPoint
+from sync.peppol.lookup import Lookups, Network
+from sync.peppol.smp import Smp, smp_client
 from sync.ports import Ports, Sevdesk
 from sync.service import Service
 from sync.settings import Settings
@@ -89,6 +92,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         vault = await open_vault(settings, clients)
         http = await stack.enter_async_context(build_http())
         docket = await stack.enter_async_context(open_docket(url))
+        smp = await stack.enter_async_context(smp_client())
+        rules.use(settings.data_dir / "rules")
         documents = DocumentWorker()
         stack.push_async_callback(documents.close)
         yield _compose(
@@ -96,6 +101,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             clients=clients,
             vault=vault,
             http=http,
+            smp=smp,
             docket=docket,
             documents=documents,
         )
@@ -120,11 +126,13 @@ def _compose(
     clients: Clients,
     vault: Vault,
     http: httpx.AsyncClient,
+    smp: httpx.AsyncClient,
     docket: Docket,
     documents: DocumentWorker,
 ) -> Runtime:
     stopping = Stopping()
     access_point = _access_point(settings, http)
+    lookups = _lookups(settings, access_point, smp)
     cares: dict[str, Care] = {}
 
     def client(org: str, token: str) -> Sevdesk:
@@ -140,7 +148,7 @@ def _compose(
         clients=clients,
         jobs=DocketJobs(docket),
         access_point=access_point,
-        preparer=DocumentPreparer(documents, access_point.lookup, access_point.capabilities),
+        preparer=DocumentPreparer(documents, lookups.lookup, access_point.capabilities),
         sevdesk=sevdesk,
         policy=policy(settings),
         prefix=settings.tag,
@@ -167,6 +175,17 @@ def web_url(api_url: str) -> str:
     """sevDesk's web application is on the host of its API."""
     parts = urlsplit(api_url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _lookups(settings: Settings, access_point: AccessPoint, smp: httpx.AsyncClient) -> Lookups:
+    """How receivers are looked up, by PEPPOL_LOOKUP."""
+    mode = settings.peppol_lookup
+    zone = naptr.TEST_ZONE if mode == "sml-test" else naptr.PRODUCTION_ZONE
+    network = Network(naptr.Locator(naptr.system_resolver(), zone), Smp(smp))
+    return Lookups(
+        None if mode == "access-point" else network,
+        access_point if mode in ("auto", "access-point") else None,
+    )
 
 
 def _access_point(settings: Settings, http: httpx.AsyncClient) -> AccessPoint:
