@@ -78,6 +78,14 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """The tag `keep` was seen; nothing is to be written to sevDesk."""
+
+    record: InvoiceRecord
+    keep: TagKind
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Not to be sent any more."""
 
@@ -93,7 +101,7 @@ class Plan:
     lost: tuple[str, ...] = ()  # most tags vanished at once: ask, do nothing else
     withdrawals: tuple[Withdraw, ...] = ()
     gone: tuple[InvoiceRecord, ...] = ()  # in no list any more: read each to learn why
-    seen: tuple[InvoiceRecord, ...] = ()
+    seen: tuple[Seen, ...] = ()
     reexports: tuple[Reexport, ...] = ()
     resumes: tuple[InvoiceRecord, ...] = ()
     repairs: tuple[Repair, ...] = ()
@@ -178,7 +186,7 @@ def plan(snapshot: Snapshot) -> Plan:
     return Plan(
         withdrawals=(*_untagged_contacts(snapshot, wanted), *_settled(judged)),
         gone=_gone(snapshot),
-        seen=tuple(r for r, _, j in judged if j.verdict is Verdict.SEEN),
+        seen=tuple(Seen(r, j.keep) for r, _, j in judged if j.verdict is Verdict.SEEN and j.keep),
         reexports=_reexports(judged, snapshot),
         resumes=_resumes(judged),
         repairs=_repairs(judged, tags),

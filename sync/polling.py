@@ -24,7 +24,6 @@ from sync.model import (
     InvoiceRecord,
     InvoiceState,
     SyncRun,
-    TagKind,
     Unexportable,
 )
 from sync.planner import Plan, Snapshot
@@ -299,8 +298,8 @@ class _Work:
             await _quietly(self._withdraw(withdraw))
         for record in plan.gone:
             await _quietly(self._gone(record))
-        for record in plan.seen:
-            await _quietly(self._seen(record))
+        for seen in plan.seen:
+            await _quietly(self._seen(seen))
         for reexport in plan.reexports:
             await _quietly(self._reexport(reexport))
         for record in plan.resumes:
@@ -325,9 +324,11 @@ class _Work:
             after = delivery.withdrawn(record, error.reason, self._ports.now())
             await self._book.write(record, after)
 
-    async def _seen(self, record: InvoiceRecord) -> None:
-        tag = record.tag or TagKind.UPLOADED
-        changes = {"tag_seen": True, "tag": tag, "tag_pending": False}
+    async def _seen(self, seen: planner.Seen) -> None:
+        record = seen.record
+        changes: dict[str, object] = {"tag_seen": True, "tag": seen.keep, "tag_pending": False}
+        if seen.keep != record.tag:
+            changes["tag_relation"] = ""  # of another tag
         await self._book.write(record, record.model_copy(update=changes))
 
     async def _reexport(self, reexport: planner.Reexport) -> None:

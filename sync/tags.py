@@ -56,7 +56,8 @@ def judge(
         return _judge_untagged(record, now - settles_within)
     if record.state in IN_FLIGHT:
         # The result is about to replace whatever is there.
-        return Judgement(Verdict.NOTHING if record.tag_seen else Verdict.SEEN, record.tag)
+        verdict = Verdict.NOTHING if record.tag_seen else Verdict.SEEN
+        return Judgement(verdict, record.tag or strongest(present))
     if TagKind.SENT in present and record.state in UNSENT:
         return Judgement(Verdict.SETTLED, TagKind.SENT)
     keep = _keep(record, present)
