@@ -185,7 +185,7 @@ async def wake_postponed(ports: Ports, book: Book) -> None:
         changes: dict[str, object] = {}
         if record.tag_retry_at is not None:
             changes["tag_retry_at"] = now
-        if record.state is InvoiceState.IMPORTED:
+        if record.state in (InvoiceState.IMPORTED, InvoiceState.READY):
             changes["next_at"] = now
         if changes:
             await _quietly(book.write(record, record.model_copy(update=changes)))

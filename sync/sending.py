@@ -18,7 +18,7 @@ from sync import delivery
 from sync.book import Book
 from sync.delivery import Step
 from sync.errors import Kind, Reason, StaleRecordError, StoreError, SyncError
-from sync.model import Attempt, InvoiceRecord, InvoiceState
+from sync.model import Attempt, ConnectionState, InvoiceRecord, InvoiceState
 from sync.peppol.access_point import (
     Absent,
     Accepted,
@@ -33,12 +33,13 @@ from sync.peppol.access_point import (
     Unknown,
 )
 from sync.ports import NotPrepared, Ports, Prepared
-from sync.source import Source, SourceGoneError
+from sync.source import NotConnectedError, Source, SourceGoneError
 from sync.tagging import Tagger
 
 log = structlog.get_logger(__name__)
 
 MAX_STEPS = 20  # of one visit; more would be a loop that `next_step` must not have
+NEEDS_ACCOUNT = frozenset({Step.PREPARE, Step.SUBMIT, Step.TAG})  # not after a disconnect
 SETTLE_CHECKS = 2  # lookups that could not tell before a person is asked
 
 
@@ -104,6 +105,8 @@ class Sender:
             Step.TELL: self._tell,
         }
         try:
+            if step in NEEDS_ACCOUNT:
+                await self._check_connected(record)
             await steps[step](record)
         except StoreError:
             raise
@@ -114,7 +117,7 @@ class Sender:
             await self._after_error(step, record, SyncError("see the log", kind=Kind.TRANSIENT))
 
     async def _after_error(self, step: Step, record: InvoiceRecord, error: SyncError) -> None:
-        """What an error means for an invoice that is where it was. Tags postpone themselves."""
+        """Try the step again later. A tag is no reason to hold up the invoice itself."""
         log.warning(
             "postponed",
             org=self.org,
@@ -123,9 +126,10 @@ class Sender:
             error=error.reason_code,
             detail=str(error),
         )
-        if step is Step.TAG:
-            return
         await self._source.connection_trouble(error)
+        if step is Step.TAG:
+            await self._source.postpone_tag(record.invoice_id)
+            return
         later = delivery.postpone(
             record,
             self._now(),
@@ -135,6 +139,14 @@ class Sender:
             retry_after=error.retry_after,
         )
         await self._book.write(record, later)
+
+    async def _check_connected(self, record: InvoiceRecord) -> None:
+        """Raise `NotConnectedError` unless the invoice's account is still the organisation's."""
+        connection = await self._book.store.connection()
+        if connection is None or connection.state is ConnectionState.DISCONNECTED:
+            raise NotConnectedError("no account is connected")
+        if connection.account != record.account:
+            raise NotConnectedError("another account is connected")
 
     def _now(self) -> datetime:
         return self._ports.now()
@@ -366,18 +378,8 @@ class Sender:
     # ---- tags and telling -------------------------------------------------------------------
 
     async def _tag(self, record: InvoiceRecord) -> None:
-        try:
-            sevdesk = await self._ports.sevdesk(self.org)
-        except StoreError:
-            raise
-        except SyncError:
-            await self._source.postpone_tag(record)
-            return
-        try:
-            await Tagger(self._ports, self._book, sevdesk).follow(record)
-        except SyncError as error:
-            await self._source.connection_trouble(error)
-            raise
+        sevdesk = await self._ports.sevdesk(self.org)
+        await Tagger(self._ports, self._book, sevdesk).follow(record)
 
     async def _tell(self, record: InvoiceRecord) -> None:
         await self._book.write(record, delivery.tell(record), action="overdue")

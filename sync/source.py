@@ -132,9 +132,13 @@ class Source:
         )
         await self._book.write_connection(broken)
 
-    async def postpone_tag(self, record: InvoiceRecord) -> None:
-        """Try the tag again later."""
-        wait = delivery.backoff(record.tag_failures, self._ports.policy.retry, self._ports.jitter())
+    async def postpone_tag(self, invoice_id: str) -> None:
+        """Try the tag again later; a write that was begun has changed the record meanwhile."""
+        record = await self._book.store.records.get(invoice_id)
+        if record is None:
+            return
+        policy, jitter = self._ports.policy, self._ports.jitter()
+        wait = delivery.backoff(record.tag_failures, policy.retry, jitter)
         changes = {
             "tag_retry_at": self._ports.now() + wait,
             "tag_failures": record.tag_failures + 1,

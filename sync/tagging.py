@@ -13,7 +13,6 @@ import structlog
 
 from sync import delivery
 from sync.book import Book
-from sync.errors import StoreError, SyncError
 from sync.model import Event, EventKind, InvoiceRecord, TagKind
 from sync.planner import Repair, relation_name
 from sync.ports import Ports, Sevdesk
@@ -35,7 +34,7 @@ class Tagger:
         self._sevdesk = sevdesk
 
     async def follow(self, record: InvoiceRecord) -> InvoiceRecord:
-        """Write the tag that the record's state wants. Errors of sevDesk postpone it."""
+        """Write the tag that the record's state wants. Raises `SevdeskError`, `StoreError`."""
         wanted = delivery.tag_wanted(record)
         if wanted is None:
             return record
@@ -46,11 +45,6 @@ class Tagger:
         except NotFoundError:
             # The invoice is gone; there is nothing to tag any more.
             return await self._done(await self._read(record), wanted, "")
-        except StoreError:
-            raise  # also: somebody else went on with the record
-        except SyncError as error:
-            await self._postpone(record, error)
-            raise
 
     async def repair(self, repair: Repair) -> InvoiceRecord:
         """What a poll found to be put right, with the relations that it has just read."""
@@ -128,16 +122,3 @@ class Tagger:
 
     async def _read(self, record: InvoiceRecord) -> InvoiceRecord:
         return await self._book.store.records.get(record.invoice_id) or record
-
-    async def _postpone(self, record: InvoiceRecord, error: SyncError) -> None:
-        """Try again later; the state of the invoice does not depend on its tag."""
-        current = await self._read(record)
-        wait = delivery.backoff(
-            current.tag_failures, self._ports.policy.retry, self._ports.jitter()
-        )
-        log.warning("tag", org=record.org, invoice=record.invoice_id, error=error.reason_code)
-        changes = {
-            "tag_retry_at": self._ports.now() + wait,
-            "tag_failures": current.tag_failures + 1,
-        }
-        await self._book.write(current, current.model_copy(update=changes))
