@@ -112,6 +112,14 @@ class EnvironmentSettings(BaseSettings):
         except ValidationError as error:
             raise _configuration_error(error) from None
 
+    @classmethod
+    def variables(cls) -> dict[str, Any]:
+        """Each environment variable that is read, with its default (None: none)."""
+        return {
+            str(field.validation_alias or name).upper(): field.get_default()
+            for name, field in cls.model_fields.items()
+        }
+
 
 def _configuration_error(error: ValidationError) -> ConfigurationError:
     """Sentences for people; pydantic's own text can hold the value."""

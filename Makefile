@@ -1,0 +1,38 @@
+# Each target does all the set-up it needs; see .ci/uv.
+RUN := .ci/uv run --quiet
+
+.PHONY: sandbox run test slow browser check fmt bench lock
+
+sandbox: ## the whole app against local stand-ins, with a page to click
+	$(RUN) xtool sandbox
+
+run: ## the app against the real services
+	$(RUN) xtool serve
+
+test: ## the default tests, within minutes
+	$(RUN) pytest
+
+slow: ## the long tests
+	$(RUN) pytest -m slow
+
+browser: ## the tests that drive headless Chromium
+	$(RUN) pytest -m browser
+
+check: ## style, types and the Slack manifest
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) xtool manifest --check
+
+fmt:
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+bench: ## measure; the figures of the last run are in docs/
+	$(RUN) python -m tests.benchmarks
+
+lock: ## exact versions and hashes of everything that runs in production
+	.ci/uv lock --quiet --upgrade
+	.ci/uv export --quiet --frozen --no-dev --no-emit-project --no-header \
+	  --format requirements-txt --output-file requirements.txt
+	! grep -nE '://|--(extra-)?index-url' requirements.txt
