@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import aiohttp
 import httpx
 
 from sync.sevdesk import answers, rows, wire
@@ -41,7 +40,7 @@ from sync.sevdesk.models import (
     Tag,
     TagRelation,
 )
-from sync.sevdesk.transport import TokenAuth, never_left
+from sync.sevdesk.transport import TokenAuth
 from sync.sevdesk.wire import Answer, Request
 
 REQUEST_SECONDS: Final = 60.0  # for one request as a whole
@@ -52,19 +51,12 @@ OVERLAP_ROWS: Final = 20  # rows that a page shares with the one before, to noti
 LIST_TRIES: Final = 3  # how often a list that shifts under our hands is begun anew
 
 _OUTAGE: Final = frozenset({502, 503, 504})
-_TRANSPORT_ERRORS: Final = (
-    httpx.HTTPError,
-    httpx.StreamError,
-    httpx.InvalidURL,
-    aiohttp.ClientError,
-    OSError,
-    TimeoutError,
-    ValueError,
-)
+_NOT_SENT: Final = (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL)
+_TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, OSError, ValueError)
 
 
 class _Lost(Exception):  # noqa: N818 - a signal inside this module, not an error for others
-    """No answer, or only half of one. `problem` is the error's class name, never its text."""
+    """No answer, or only half of one. `problem` is the name of the error below."""
 
     def __init__(self, problem: str, *, left: bool) -> None:
         super().__init__(problem)
@@ -279,9 +271,11 @@ class SevdeskClient:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 return await self._send(request)
+        except _NOT_SENT as error:
+            lost = _Lost(_name(error), left=False)
         except _TRANSPORT_ERRORS as error:
-            problem, left = type(error.__cause__ or error).__name__, not never_left(error)
-        raise _Lost(problem, left=left)
+            lost = _Lost(_name(error), left=True)
+        raise lost
 
     async def _send(self, request: Request) -> Answer:
         async with self._http.stream(
@@ -304,6 +298,11 @@ _ACCOUNT_SOURCES: Final[tuple[tuple[str, Callable[[rows.Row], Account]], ...]] =
     ("/Contact", rows.account_of_any),
     ("/Invoice", rows.account_of_any),
 )
+
+
+def _name(error: Exception) -> str:
+    """What went wrong, in a word: the transport's errors carry nothing but a name."""
+    return str(error) if isinstance(error, httpx.TransportError) else type(error).__name__
 
 
 def _now() -> datetime:

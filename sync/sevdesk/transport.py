@@ -1,14 +1,15 @@
 """The process's HTTP client, and what may be believed of its errors.
 
 httpx-aiohttp 0.2 reports a refused connection and a connection that was closed after the request
-had left both as `httpx.ConnectTimeout`, and lets some aiohttp errors through. So httpx's classes
-are not believed here: `never_left` looks at aiohttp's own error. No error from below is chained
-to ours, because aiohttp's may carry the request's headers and with them the token.
+had left both as `httpx.ConnectTimeout`, and lets some aiohttp errors through whose `repr` shows the
+request's headers and with them the token (both measured). `HonestTransport` puts that right:
+`httpx.ConnectError` means that nothing left, `httpx.ReadError` that something may have, and no
+error holds more than the name of the one below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -22,6 +23,53 @@ USER_AGENT: Final = "xTool for Slack"  # sevDesk asks for an integration's name
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 30.0  # between two pieces of an answer
 _NEVER_LEFT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+_ERRORS: Final = (httpx.TransportError, aiohttp.ClientError, OSError, TimeoutError)
+
+
+def _honest(error: BaseException) -> httpx.TransportError:
+    """What an error of httpx-aiohttp or aiohttp means."""
+    below = error if isinstance(error, aiohttp.ClientError) else error.__cause__ or error
+    name = type(below).__name__
+    return httpx.ConnectError(name) if isinstance(below, _NEVER_LEFT) else httpx.ReadError(name)
+
+
+class _HonestStream(httpx.AsyncByteStream):
+    """An answer's body; an error in it comes from after the request."""
+
+    def __init__(self, inner: httpx.AsyncByteStream) -> None:
+        self._inner = inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._inner:
+                yield piece
+            return
+        except _ERRORS as error:
+            name = type(error.__cause__ or error).__name__
+        raise httpx.ReadError(name)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+class HonestTransport(AiohttpTransport):
+    """aiohttp's transport with errors that can be believed and shown."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request.
+
+        Raises `httpx.ConnectError` when nothing left, `httpx.ReadError` when something may have.
+        """
+        try:
+            response = await super().handle_async_request(request)
+        except _ERRORS as error:
+            failure = _honest(error)
+        else:
+            if isinstance(response.stream, httpx.AsyncByteStream):
+                response.stream = _HonestStream(response.stream)
+            return response
+        # Outside of `except`, so that the error below is not its context either.
+        raise failure
 
 
 def build_http() -> httpx.AsyncClient:
@@ -43,7 +91,7 @@ def build_http() -> httpx.AsyncClient:
         return made
 
     return httpx.AsyncClient(
-        transport=AiohttpTransport(verify=context, client=session),
+        transport=HonestTransport(verify=context, client=session),
         timeout=httpx.Timeout(READ_SECONDS, connect=CONNECT_SECONDS),
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -75,9 +123,3 @@ class TokenAuth(httpx.Auth):
     def blank(self, body: bytes) -> bytes:
         """The body without the token, should sevDesk ever quote it."""
         return body.replace(self._token.encode(), b"***")
-
-
-def never_left(error: BaseException) -> bool:
-    """Whether the request certainly did not reach the other side."""
-    cause = error if isinstance(error, aiohttp.ClientError) else error.__cause__
-    return isinstance(cause, _NEVER_LEFT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import socket
@@ -208,6 +209,36 @@ async def test_a_body_without_end_is_given_up(world: World, monkeypatch):
         await world.client().tags()
 
 
+async def test_an_endless_body_is_given_up(world: World, monkeypatch):
+    async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b" " * 65536)
+                await writer.drain()
+
+    monkeypatch.setattr(client_module.wire, "LIST_BYTES", 1_000_000)
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        sevdesk = SevdeskClient(world.http, url, TOKEN, world.pace)
+        with pytest.raises(errors.AnswerTooLargeError):
+            await sevdesk.tags()
+
+
+async def test_no_repeat_is_begun_late(world: World, monkeypatch):
+    monkeypatch.setattr(client_module, "REPEAT_SECONDS", -1.0)
+    world.sevdesk.inject(outage(503, times=9))
+    with pytest.raises(errors.UnavailableError):
+        await world.client().tags()
+    assert len(world.sevdesk.log) == 1
+
+
+async def test_an_account_without_the_api_is_forbidden_not_unknown(world: World):
+    world.account.downgrade()
+    with pytest.raises(errors.ForbiddenError):
+        await world.client().account()
+
+
 async def test_a_gzip_bomb_is_given_up(world: World, monkeypatch):
     monkeypatch.setattr(client_module.wire, "LIST_BYTES", 100_000)
     bomb = gzip.compress(b" " * 50_000_000)
@@ -300,6 +331,11 @@ def test_a_senseless_token_is_refused_without_being_quoted(world: World, token: 
     with pytest.raises(errors.TokenMalformedError) as caught:
         world.client(token)
     assert token == "" or token not in "".join(traceback.format_exception(caught.value))
+
+
+def test_nothing_that_holds_the_token_shows_it(world: World):
+    sevdesk = world.client()
+    assert TOKEN not in repr(sevdesk) + repr(sevdesk._auth) + repr([sevdesk._auth])
 
 
 FAULTS = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -236,6 +237,16 @@ def test_a_pdf_that_is_none():
 def test_cut_off_gzip_is_a_bad_answer():
     with pytest.raises(errors.BadAnswerError):
         wire.unpack(gzip.compress(b"x" * 1000)[:-9], 10_000)
+
+
+def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit():
+    bomb = gzip.compress(bytes(50_000_000))
+    tracemalloc.start()
+    with pytest.raises(errors.AnswerTooLargeError):
+        wire.unpack(bomb, 100_000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
 
 
 def test_plain_bytes_pass_as_they_are():
