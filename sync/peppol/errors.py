@@ -41,11 +41,11 @@ CODES: Final[dict[str, tuple[Kind, tuple[str, ...]]]] = {
     "peppol.access_point.unreachable": (_T, ("provider",)),
     "peppol.access_point.busy": (_T, ("provider", "status")),
     # a definite refusal of the document
-    "peppol.access_point.invalid_document": (_C, ("provider", "detail")),
+    "peppol.access_point.invalid_document": (_P, ("provider", "detail")),
     "peppol.access_point.not_delivered": (_P, ("provider", "detail")),
     "peppol.access_point.sent_by_email": (_P, ("provider",)),
-    "peppol.access_point.too_large": (_C, ("provider", "bytes", "limit")),
-    "peppol.access_point.unsupported_type": (_C, ("provider",)),
+    "peppol.access_point.too_large": (_P, ("provider", "bytes", "limit")),
+    "peppol.access_point.unsupported_type": (_P, ("provider",)),
     # it may have happened: ask the access point, else a person
     "peppol.access_point.no_answer": (_U, ("provider",)),
     "peppol.access_point.unclear_answer": (_U, ("provider", "status")),

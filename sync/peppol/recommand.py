@@ -6,7 +6,9 @@ Read from the service's public source (brbxai/recommand-peppol, recommand/recomm
   listing that does not show the document proves nothing.
 - 400 is a validation failure (`errors` has fields) *or* any exception, also after the AS4
   exchange (`errors` has only `root`).
-- The sender is the company's own identifier; it cannot be given. `Capabilities.sends_sender`.
+- The sender is the company's identifier with the lowest scheme; it cannot be given. So it is
+  asked for now and then, and a document that names another sender is not handed over.
+- 401 is also the answer to an unpaid subscription.
 - A recipient without a colon is read as a Belgian enterprise number.
 - The `email` option turns a failure into a success by e-mail; it is never used, but a company
   may have defaults, so `sentOverPeppol` decides.
@@ -16,8 +18,9 @@ Read from the service's public source (brbxai/recommand-peppol, recommand/recomm
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -38,6 +41,7 @@ from sync.peppol.access_point import (
     Lookup,
     LookupDown,
     NotRegistered,
+    NotTaken,
     Registered,
     Rejected,
     Save,
@@ -66,6 +70,8 @@ CAPABILITIES: Final = Capabilities(
 
 _NAME: Final = CAPABILITIES.name
 _CLOCK_SKEW: Final = timedelta(minutes=2)
+_SENDER_SECONDS: Final = 600.0
+_COMPANIES: Final = 1000  # whose senders are remembered
 _PAGE: Final = 50  # newest documents that are looked through
 
 _WORDS: Final = {
@@ -92,10 +98,14 @@ def basic(key: str, secret: str) -> dict[str, str]:
 class Recommand:
     """One Recommand account."""
 
-    def __init__(self, wire: Wire, company: str) -> None:
+    def __init__(
+        self, wire: Wire, company: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """`company` is used for submissions that name none."""
         self._wire = wire
         self._company = company
+        self._clock = clock
+        self._senders: dict[str, tuple[float, frozenset[str]]] = {}
 
     @property
     def capabilities(self) -> Capabilities:
@@ -119,6 +129,11 @@ class Recommand:
         size = len(submission.document)
         if size > CAPABILITIES.max_document_bytes:
             return outcomes.too_large(_NAME, size, CAPABILITIES.max_document_bytes)
+        try:
+            if refused := await self._wrong_sender(submission):
+                return refused
+        except NoAnswerError:
+            return NotTaken(because("peppol.access_point.unreachable", provider=_NAME))
         path = f"/{quote(submission.company or self._company, safe='')}/send"
         body = json.dumps(_request(submission)).encode()
         try:
@@ -150,6 +165,33 @@ class Recommand:
             return outcomes.not_told(_NAME, answer)
         return _delivery(row)
 
+    async def _wrong_sender(self, submission: Submission) -> Rejected | None:
+        """Refuse a document whose sender is not what the envelope will say."""
+        senders = await self._sends_as(submission.company or self._company)
+        if not senders or participants.key(submission.sender) in senders:
+            return None
+        reason = because(
+            "peppol.access_point.sender_not_allowed",
+            provider=_NAME,
+            sender=str(submission.sender),
+            detail=", ".join(sorted(senders)),
+        )
+        return Rejected(reason)
+
+    async def _sends_as(self, company: str) -> frozenset[str]:
+        """The company's ids of the lowest scheme: one of them is every envelope's sender.
+
+        Empty if the service does not tell. Remembered for some minutes.
+        """
+        until, senders = self._senders.get(company, (float("-inf"), frozenset()))
+        if self._clock() < until:
+            return senders
+        answer = await self._wire.ask("GET", f"/companies/{quote(company, safe='')}/identifiers")
+        senders = _lowest(answer.record()) if answer.ok else frozenset()
+        if senders and len(self._senders) < _COMPANIES:
+            self._senders[company] = (self._clock() + _SENDER_SECONDS, senders)
+        return senders
+
     async def _sent_since(self, submission: Submission, search: str) -> list[dict[str, Any]]:
         since = (submission.claimed_at - _CLOCK_SKEW).astimezone(UTC)
         params = {
@@ -176,6 +218,17 @@ class Recommand:
         return isinstance(xml, str) and xml.encode() == submission.document
 
 
+def _lowest(record: dict[str, Any]) -> frozenset[str]:
+    rows = [outcomes.mapping(row) for row in outcomes.listing(record.get("identifiers"))]
+    ids = [
+        (scheme, f"{scheme}:{value}".lower())
+        for row in rows
+        if (scheme := outcomes.text(row, "scheme")) and (value := outcomes.text(row, "identifier"))
+    ]
+    lowest = min((scheme for scheme, _ in ids), default="")
+    return frozenset(one for scheme, one in ids if scheme == lowest)
+
+
 def _request(submission: Submission) -> dict[str, str]:
     return {
         "recipient": str(submission.receiver),
@@ -190,7 +243,10 @@ def _outcome(answer: Answer) -> SubmitOutcome:
     record = answer.record()
     if answer.status == 200:
         return _taken(answer, record)
-    if outcome := outcomes.everywhere(_NAME, answer, _detail(record)):
+    detail = _detail(record)
+    if answer.status == 401 and "billing" in detail.lower():
+        return Rejected(because("peppol.access_point.subscription", provider=_NAME, detail=detail))
+    if outcome := outcomes.everywhere(_NAME, answer, detail):
         return outcome
     if record.get("success") is False and (refused := _refused(answer, record)):
         return refused

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -30,6 +31,7 @@ from sync.model import DocumentType, ParticipantId
 from sync.peppol import participants
 from sync.peppol.doctypes import PROCESS_SCHEME, qualified_doctype, unqualified
 from sync.peppol.naptr import NaptrError, usable_url
+from sync.peppol.wire import TRANSPORT_ERRORS
 
 AS4: Final = "peppol-transport-as4-v2_0"
 MAX_BYTES: Final = 2 * 1024 * 1024
@@ -99,7 +101,11 @@ def smp_client() -> httpx.AsyncClient:
         jar = aiohttp.DummyCookieJar()
         return aiohttp.ClientSession(connector=connector, cookie_jar=jar)
 
-    return httpx.AsyncClient(transport=AiohttpTransport(client=session), trust_env=False)
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(client=session),
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        trust_env=False,
+    )
 
 
 class Smp:
@@ -158,7 +164,7 @@ class Smp:
         try:
             async with asyncio.timeout(self._seconds):
                 status, body = await self._fetch(url)
-        except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):
+        except TRANSPORT_ERRORS:
             raise SmpDownError("the SMP does not answer") from None
         if status == 404:
             raise NotThereError

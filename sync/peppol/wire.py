@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import aiohttp
 import httpx
 
 from sync.peppol.access_point import Guard
@@ -29,6 +30,16 @@ ASK_SECONDS: Final = 20.0
 CONNECT_SECONDS: Final = 10.0
 
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
+
+TRANSPORT_ERRORS: Final = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    aiohttp.ClientError,  # the transport passes some on as they are, request headers included
+    OSError,
+    ValueError,
+)
+"""What httpx on aiohttp raises for a request without an answer."""
 
 
 class NoAnswerError(Exception):
@@ -118,7 +129,7 @@ class Wire:
             request.headers["content-type"] = content_type
         try:
             return await self._exchange(request, self._ask_seconds)
-        except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):
+        except TRANSPORT_ERRORS:
             raise NoAnswerError(sent=content is not None) from None
 
     async def transfer(
@@ -143,7 +154,7 @@ class Wire:
             request.headers["content-type"] = content_type
         try:
             answer = await self._exchange(request, seconds or self.submit_seconds)
-        except (httpx.HTTPError, httpx.StreamError, OSError, ValueError):
+        except Exception:  # noqa: BLE001 - whatever a library raises, the document may have left
             outgoing.raise_refusal()
             raise NoAnswerError(sent=outgoing.started) from None
         outgoing.raise_refusal()

@@ -307,10 +307,20 @@ async def test_a_name_that_leads_inside_is_not_connected_to() -> None:
         await smp.PublicResolver(Inside()).resolve("smp.example", 443)
 
 
-async def test_the_client_for_smps_refuses_names_of_this_machine() -> None:
+async def test_the_client_for_smps_resolves_names_this_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    resolved: list[str] = []
+
+    async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list:
+        resolved.append(host)
+        raise OSError("the name leads to no public address")
+
+    monkeypatch.setattr(smp.PublicResolver, "resolve", resolve)
     async with smp.smp_client() as client:
         with pytest.raises(SmpDownError, match="does not answer"):
             await Smp(client)._get("https://smp.localhost/")
+    assert resolved == ["smp.localhost"]
 
 
 # the service: modes, choice, memory

@@ -32,6 +32,7 @@ from tests.unit.peppol_support import (
     CANARY,
     RECEIVER,
     REFUSED_PORT,
+    SENDER,
     cii,
     go,
     http,
@@ -44,7 +45,7 @@ TYPES = [one.id for one in doctypes.SENDABLE]
 
 @pytest.fixture
 async def service() -> AsyncIterator[RecommandStandIn]:
-    stand_in = RecommandStandIn(key="key", secret=CANARY)
+    stand_in = RecommandStandIn(key="key", secret=CANARY, senders=(str(SENDER),))
     stand_in.register(str(RECEIVER), *TYPES)
     await stand_in.start()
     yield stand_in
@@ -94,7 +95,7 @@ async def test_each_fault_has_its_outcome_after_one_request(
     service.inject(fault)
     assert isinstance(await adapter.submit(submission(), go, keep), outcome)
     assert service.submissions() == 1
-    assert service.count(service.sender, "RE-1001") == accepted
+    assert service.count(str(SENDER), "RE-1001") == accepted
 
 
 async def test_busy_tells_how_long_to_wait(service: RecommandStandIn, adapter: Recommand) -> None:
@@ -117,7 +118,7 @@ async def test_a_refused_connection_is_not_taken() -> None:
 async def test_a_slow_answer_is_unknown(service: RecommandStandIn) -> None:
     service.inject(Fault.SLOW)
     async with http() as client:
-        wire = Wire(client, service.url, auth=basic("key", CANARY), submit_seconds=0.1)
+        wire = Wire(client, service.url, auth=basic("key", CANARY), submit_seconds=0.2)
         outcome = await Recommand(wire, service.company).submit(submission(), go, keep)
     assert isinstance(outcome, Unknown)
 
@@ -141,7 +142,7 @@ async def test_the_guard_is_asked_once_and_before_anything_arrives(
 ) -> None:
     seen: list[int] = []
     await adapter.submit(submission(), lambda: seen.append(len(service.requests)), keep)
-    assert seen == [0]
+    assert seen == [1]  # the question for the company's sender
 
 
 async def test_a_wrong_key_is_rejected_for_an_administrator(service: RecommandStandIn) -> None:
@@ -151,6 +152,42 @@ async def test_a_wrong_key_is_rejected_for_an_administrator(service: RecommandSt
     assert isinstance(outcome, Rejected)
     assert outcome.reason.code == "peppol.access_point.unauthorized"
     assert outcome.reason.kind is Kind.PRECONDITION
+
+
+def test_an_unpaid_subscription_is_not_a_wrong_key() -> None:
+    body = b'{"success":false,"errors":{"root":["Team X does not have a valid billing profile"]}}'
+    outcome = _outcome(Answer(401, httpx.Headers(), body))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason.code == "peppol.access_point.subscription"
+
+
+async def test_a_document_of_another_sender_than_the_envelopes_is_not_handed_over(
+    service: RecommandStandIn, adapter: Recommand
+) -> None:
+    service.senders = ["0246:DE136695976", str(SENDER)]
+    outcome = await adapter.submit(submission(), go, keep)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason.code == "peppol.access_point.sender_not_allowed"
+    assert outcome.reason.kind is Kind.PRECONDITION
+    assert outcome.reason.params["detail"] == "0246:de136695976"
+    assert service.submissions() == 0
+
+
+async def test_a_service_that_does_not_tell_its_senders_is_used_all_the_same(
+    service: RecommandStandIn, adapter: Recommand
+) -> None:
+    service.senders = []
+    assert isinstance(await adapter.submit(submission(), go, keep), Accepted)
+
+
+async def test_the_companys_sender_is_asked_for_only_now_and_then(
+    service: RecommandStandIn, adapter: Recommand
+) -> None:
+    for number in ("RE-1", "RE-2", "RE-3"):
+        await adapter.submit(submission(number), go, keep)
+    assert [path for _, path, _ in service.requests if path.endswith("identifiers")] == [
+        "/api/v1/companies/c_sandbox/identifiers"
+    ]
 
 
 async def test_an_unknown_company_is_rejected(

@@ -100,7 +100,7 @@ class StandIn:
         self.requests: list[tuple[str, str, int]] = []  # method, path, status; 0: cut
         self.faults: deque[Fault] = deque()
         self.constant_fault: Fault | None = None
-        self.slow_seconds = 0.5
+        self.slow_seconds = 0.4
         self.retry_after = 7
         self.lookup_down = False
         self._runner: web.AppRunner | None = None

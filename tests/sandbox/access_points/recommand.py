@@ -13,9 +13,10 @@ from itertools import count
 from typing import Any
 
 from aiohttp import web
+from lxml import etree
 
 from sync.peppol.doctypes import unqualified
-from tests.sandbox.access_points.base import Fault, StandIn, Taken
+from tests.sandbox.access_points.base import Fault, StandIn, Taken, read
 
 
 class RecommandStandIn(StandIn):
@@ -29,12 +30,15 @@ class RecommandStandIn(StandIn):
         key: str = "key_sandbox",
         secret: str = "secret_sandbox",
         company: str = "c_sandbox",
-        sender: str = "9930:DE136695976",
+        senders: tuple[str, ...] = (),
     ) -> None:
-        """`sender` is the company's identifier, which every envelope carries."""
+        """`senders` are the company's identifiers; the first by scheme is every envelope's sender.
+
+        Without any the envelope says what the document says, and the service does not list them.
+        """
         super().__init__()
         self.company = company
-        self.sender = sender
+        self.senders = sorted(senders)
         self.newer = True  # answers carry `deliveryStatus`
         self.crash_after_sending = False  # the next ones answer 400 with `root` after the send
         self.invalid: dict[str, list[str]] = {}  # the next ones fail validation with these errors
@@ -42,10 +46,11 @@ class RecommandStandIn(StandIn):
         self._ids = count(1)
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        """The four calls that xTool makes."""
+        """The five calls that xTool makes."""
         router.add_post("/api/v1/verify", self._verify)
         router.add_get("/api/v1/documents", self._documents)
         router.add_get("/api/v1/documents/{id}", self._document)
+        router.add_get("/api/v1/companies/{company}/identifiers", self._identifiers)
         router.add_post("/api/v1/{company}/send", self._send)
 
     def authorized(self, request: web.Request) -> bool:
@@ -67,6 +72,10 @@ class RecommandStandIn(StandIn):
         document = body.get("document")
         if body.get("documentType") != "xml" or not isinstance(document, str):
             return _failure(400, {"document": ["Invalid input"]})
+        try:
+            read(document.encode())
+        except etree.XMLSyntaxError:
+            return _failure(400, "Document could not be parsed.")
         fault = self.next_fault()
         return await self.around(fault, lambda: self._sent(body, document.encode(), fault))
 
@@ -84,7 +93,7 @@ class RecommandStandIn(StandIn):
         taken = self.remember(
             id=f"doc_{next(self._ids):026d}",
             company=self.company,
-            sender=self.sender,
+            sender=self.senders[0] if self.senders else read(xml)[1],
             receiver=recipient,
             document_type=doctype,
             process=process,
@@ -93,6 +102,15 @@ class RecommandStandIn(StandIn):
         if self.crash_after_sending:
             return _failure(400, "duplicate key value violates unique constraint")
         return web.json_response({"success": True, **self._summary(taken)})
+
+    async def _identifiers(self, request: web.Request) -> web.Response:
+        if not self.senders or request.match_info["company"] != self.company:
+            return _failure(404, "Not found")
+        rows = [
+            {"id": f"ci_{one}", "scheme": one[:4], "identifier": one[5:].lower()}
+            for one in self.senders
+        ]
+        return web.json_response({"success": True, "identifiers": rows})
 
     async def _verify(self, request: web.Request) -> web.Response:
         address = str((await _json(request)).get("peppolAddress", "")).lower()
