@@ -169,10 +169,15 @@ _RULE_OF_MISSING: Final = {
     "BT-153": "BR-25", "BT-146": "BR-26", "BG-22": "BR-12", "BG-23": "BR-CO-18",
 }  # fmt: skip
 _RULE_OF_CODE: Final = {
-    "BT-3": "BR-CL-01", "BT-5": "BR-CL-04", "BT-130": "BR-CL-23", "BT-40": "BR-CL-14",
-    "BT-55": "BR-CL-15", "BT-81": "BR-CL-16", "BT-118": "BR-CL-17", "BT-151": "BR-CL-18",
-    "BT-34": "BR-CL-25", "BT-49": "BR-CL-25", "BT-125": "BR-CL-24", "BT-29": "BR-CL-10",
-    "BT-46": "BR-CL-10", "BT-30": "BR-CL-11", "BT-47": "BR-CL-11",
+    "BT-3": "BR-CL-01", "BT-5": "BR-CL-04", "BT-6": "BR-CL-05", "BT-18": "BR-CL-07",
+    "BT-128": "BR-CL-07", "BT-21": "BR-CL-08", "BT-29": "BR-CL-10", "BT-46": "BR-CL-10",
+    "BT-60": "BR-CL-10", "BT-30": "BR-CL-11", "BT-47": "BR-CL-11", "BT-61": "BR-CL-11",
+    "BT-158": "BR-CL-13", "BT-40": "BR-CL-14", "BT-55": "BR-CL-14", "BT-69": "BR-CL-14",
+    "BT-80": "BR-CL-14", "BT-159": "BR-CL-15", "BT-81": "BR-CL-16", "BT-95": "BR-CL-17",
+    "BT-102": "BR-CL-17", "BT-118": "BR-CL-17", "BT-151": "BR-CL-18", "BT-98": "BR-CL-19",
+    "BT-140": "BR-CL-19", "BT-105": "BR-CL-20", "BT-145": "BR-CL-20", "BT-157": "BR-CL-21",
+    "BT-121": "BR-CL-22", "BT-130": "BR-CL-23", "BT-150": "BR-CL-23", "BT-125": "BR-CL-24",
+    "BT-34": "BR-CL-25", "BT-49": "BR-CL-25", "BT-71": "BR-CL-26",
 }  # fmt: skip
 
 
