@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import Any
 from uuid import uuid4
 
@@ -76,22 +75,25 @@ class SevdeskCalls:
 
     def _clients(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
         _refuse_unless_ok(self.client_status)
-        return _page(request, [views.client(account)])
+        return _page(request, [account.id], lambda _: views.client(account))
 
     def _users(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
         _refuse_unless_ok(self.user_status)
-        return _page(request, [views.user(account)])
+        return _page(request, [account.id], lambda _: views.user(account))
 
     def _tags(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
-        rows = _newest(views.tag(account, tag_id) for tag_id in account.tags)
-        for name in ("id", "name"):
-            rows = _filtered(rows, request, name, itemgetter(name))
-        return _page(request, rows)
+        wanted = request.query
+        shown = [
+            tag_id
+            for tag_id, name in account.tags.items()
+            if wanted.get("id", tag_id) == tag_id and wanted.get("name", name) == name
+        ]
+        return _page(request, shown, lambda tag_id: views.tag(account, tag_id))
 
     def _relations(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
         embed = self.embeds and "tag" in request.query.get("embed", "").split(",")
-        every = list(account.relations.values())
-        return _page(request, _newest(views.relation(account, r, embed=embed) for r in every))
+        shown = account.relations
+        return _page(request, shown, lambda i: views.relation(account, shown[i], embed=embed))
 
     def _create_tag(self, account: SevdeskAccount, _: web.Request, given: dict[str, Any]) -> Any:
         target, name = given.get("object"), given.get("name")
@@ -116,28 +118,34 @@ class SevdeskCalls:
 
     def _contacts(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
         persons = request.query.get("depth") == "1"
-        shown = [c for c in account.contacts.values() if persons or not c.family_name]
+        number = request.query.get("customerNumber")
+        shown = {
+            c.id: c
+            for c in account.contacts.values()
+            if (persons or not c.family_name) and number in {None, c.customer_number}
+        }
         wanted = request.query.get("tags[0][id]")
         if wanted and request.query.get("tags[0][objectName]") == "Tag":
             tagged = {r.object_id for r in account.relations.values() if r.tag == wanted}
-            shown = [c for c in shown if c.id in tagged]
-        rows = _newest(views.contact(account, c) for c in shown)
-        return _page(
-            request, _filtered(rows, request, "customerNumber", itemgetter("customerNumber"))
-        )
+            shown = {i: c for i, c in shown.items() if i in tagged}
+        return _page(request, shown, lambda i: views.contact(account, shown[i]))
 
     def _contact(self, account: SevdeskAccount, _: web.Request, given: dict[str, str]) -> Any:
         return [views.contact(account, _found(account.contacts, given["id"], "Contact"))]
 
     def _invoices(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
         embed = self.embeds and "contact" in request.query.get("embed", "").split(",")
-        every = list(account.invoices.values())
-        rows = _newest(views.invoice(account, i, embed=embed) for i in every)
-        rows = _filtered(rows, request, "status", itemgetter("status"))
-        rows = _filtered(rows, request, "invoiceNumber", itemgetter("invoiceNumber"))
-        if request.query.get("contact[objectName]") == "Contact":
-            rows = _filtered(rows, request, "contact[id]", lambda row: row["contact"]["id"])
-        return _page(request, rows)
+        status, number = request.query.get("status"), request.query.get("invoiceNumber")
+        by_contact = request.query.get("contact[objectName]") == "Contact"
+        contact = request.query.get("contact[id]") if by_contact else None
+        shown = {
+            i.id: i
+            for i in account.invoices.values()
+            if status in {None, str(i.status)}
+            and number in {None, i.number}
+            and contact in {None, i.contact}
+        }
+        return _page(request, shown, lambda i: views.invoice(account, shown[i], embed=embed))
 
     def _invoice(self, account: SevdeskAccount, _: web.Request, given: dict[str, str]) -> Any:
         found = _found(account.invoices, given["id"], "Invoice")
@@ -168,31 +176,22 @@ class SevdeskCalls:
         }
 
     def _field_settings(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
-        rows = (views.field_setting(account, setting) for setting in account.field_settings)
-        return _page(request, _newest(rows))
+        return _page(request, account.field_settings, lambda i: views.field_setting(account, i))
 
     def _fields(self, account: SevdeskAccount, request: web.Request, _: Any) -> Any:
-        return _page(request, _newest(views.custom_field(account, one) for one in account.fields))
+        return _page(request, account.fields, lambda i: views.custom_field(account, i))
 
 
-def _newest(rows: Iterable[views.Json]) -> list[views.Json]:
-    """Highest id first, as in both recorded lists."""
-    return sorted(rows, key=lambda row: int(row["id"]), reverse=True)
-
-
-def _filtered(
-    rows: list[views.Json], request: web.Request, name: str, value: Callable[[views.Json], Any]
+def _page(
+    request: web.Request, ids: Iterable[str], view: Callable[[str], views.Json]
 ) -> list[views.Json]:
-    wanted = request.query.get(name)
-    return rows if wanted is None else [row for row in rows if str(value(row)) == wanted]
-
-
-def _page(request: web.Request, rows: list[views.Json]) -> list[views.Json]:
+    """One page, highest id first as in both recorded lists; 100 rows unless asked otherwise."""
     limit, offset = request.query.get("limit", "100"), request.query.get("offset", "0")
     if not limit.isdigit() or not 1 <= int(limit) <= 1000:
         raise ApiError(400, LIMIT_MESSAGE)
     start = int(offset) if offset.isdigit() else 0
-    return rows[start : start + int(limit)]
+    newest = sorted(ids, key=int, reverse=True)
+    return [view(one) for one in newest[start : start + int(limit)]]
 
 
 def _found[T](items: dict[str, T], object_id: str, model: str) -> T:
