@@ -7,7 +7,8 @@ import pytest
 from sync.errors import Kind
 from sync.peppol.access_point import AccessPoint
 from sync.peppol.errors import CODES, AccessPointSettingsError, because, bounded
-from sync.peppol.registry import PROVIDERS, Account, access_point
+from sync.peppol.lookup import Lookups
+from sync.peppol.registry import PROVIDERS, Account, access_point, lookups
 from tests.unit.peppol_support import CANARY, http
 
 
@@ -66,3 +67,23 @@ def test_text_from_outside_is_cut_to_one_line() -> None:
     assert "\n" not in text
     assert "\x1b" not in text
     assert len(text) <= 300
+
+
+@pytest.mark.parametrize("mode", ["sml", "sml-test", "access-point", "auto"])
+async def test_each_mode_of_looking_up_is_made(mode: str) -> None:
+    async with http() as client:
+        made = lookups(mode, access_point(client, account("recommand")), client)
+    assert isinstance(made, Lookups)
+
+
+async def test_a_provider_without_a_lookup_cannot_be_the_only_one_asked() -> None:
+    async with http() as client:
+        phoss = access_point(client, account("phoss-ap"))
+        with pytest.raises(AccessPointSettingsError, match="PEPPOL_LOOKUP to sml"):
+            lookups("access-point", phoss, client)
+
+
+async def test_an_unknown_mode_is_refused() -> None:
+    async with http() as client:
+        with pytest.raises(AccessPointSettingsError, match="PEPPOL_LOOKUP"):
+            lookups("crystal-ball", access_point(client, account("recommand")), client)
