@@ -7,6 +7,7 @@
 | `deliver` | organisation and quarter of a second | work off what is due for its invoices |
 | `notify` | organisation and half a second | tell Slack what happened |
 | `sweep` | | perpetual: give lost hints again |
+| `tick_all` | | perpetual: what `bot` does by the clock |
 
 Hints for the same time fall together; a hint for a later time is never swallowed by one that
 runs, because its key holds its time. Any job may run twice, late or never.
@@ -46,6 +47,7 @@ REDELIVERY = timedelta(seconds=20)  # a killed worker's jobs run again after thi
 CHECK = timedelta(milliseconds=50)  # with docket's default of 250 ms: 40 jobs a second
 CONCURRENCY = 48  # docket stalls above 64 with its pool of connections
 SWEEP = timedelta(seconds=15)
+TICK = timedelta(minutes=1)
 DRAIN_SECONDS = 25.0  # for running work when the process is to end
 ALIVE_SECONDS = 15
 WORKERS = "xt:workers"  # sorted set: worker -> when it was alive (seconds)
@@ -110,8 +112,12 @@ def _docket_url(url: str) -> str:
     return url
 
 
-def register(docket: Docket, ports: Ports, notify: Notify) -> None:
-    """Give the job names their functions; a process that only adds jobs needs them too."""
+def register(docket: Docket, ports: Ports, notify: Notify, tick: Notify) -> None:
+    """Give the job names their functions; a process that only adds jobs needs them too.
+
+    `notify` is for an organisation of which events were written, `tick` for each organisation
+    about once a minute.
+    """
     drain = Drain(ports)
 
     async def poll(org: str, again: Perpetual = Perpetual(every=ports.poll)) -> None:  # noqa: B008 - docket's way
@@ -130,9 +136,21 @@ def register(docket: Docket, ports: Ports, notify: Notify) -> None:
     async def sweep(_again: Perpetual = Perpetual(every=SWEEP, automatic=True)) -> None:  # noqa: B008
         await _sweep(ports)
 
-    for function in (poll, sync_now, deliver, sweep):
+    async def tick_all(_again: Perpetual = Perpetual(every=TICK, automatic=True)) -> None:  # noqa: B008
+        for org in await organisations(ports.clients):
+            await _logged(tick, org)
+
+    for function in (poll, sync_now, deliver, sweep, tick_all):
         docket.register(function)
     docket.register(notify, names=["notify"])
+
+
+async def _logged(tick: Notify, org: str) -> None:
+    """One organisation's trouble is not another's."""
+    try:
+        await tick(org)
+    except Exception:
+        log.exception("tick failed", org=org)
 
 
 async def _sweep(ports: Ports) -> None:

@@ -1,0 +1,107 @@
+"""The processes: web, worker, or both in one."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from bot.app import Bot
+from bot.settings import BotSettings
+from sync.jobs import register, workers_alive, working
+from sync.log import register_secrets
+from sync.runtime import Runtime, open_runtime
+from sync.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+WEB_GRACE = 5.0  # seconds for requests that are being answered when the process is to end
+
+
+async def run(
+    settings: Settings,
+    bot_settings: BotSettings,
+    *,
+    with_web: bool,
+    with_worker: bool,
+    ready: asyncio.Future[str] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run until SIGTERM or SIGINT, or until `stop` is set; `ready` gets the web address.
+
+    Raises `ConfigurationError` and `StoreError` when it cannot begin.
+    """
+    register_secrets(
+        bot_settings.slack_signing_secret,
+        bot_settings.slack_bot_token,
+        bot_settings.slack_client_secret,
+    )
+    stop = stop or _on_signals()
+    async with open_runtime(settings) as runtime, AsyncExitStack() as stack:
+        bot = _bot(runtime, bot_settings)
+        stack.push_async_callback(bot.aclose)
+        register(runtime.docket, runtime.ports, bot.notify, bot.tick)
+        address = ""
+        if with_worker:
+            await stack.enter_async_context(_worker(runtime))
+        if with_web:
+            address = await stack.enter_async_context(_listening(_web(runtime, bot), bot_settings))
+        log.info("ready", web=address or None, worker=with_worker)
+        if ready is not None:
+            ready.set_result(address)
+        await stop.wait()
+        log.info("stopping")
+        runtime.stopping.ask()
+
+
+def _bot(runtime: Runtime, settings: BotSettings) -> Bot:
+    tag = runtime.settings.tag
+    return Bot(settings, runtime.service, runtime.clients, runtime.vault, tag=tag)
+
+
+def _web(runtime: Runtime, bot: Bot) -> web.Application:
+    async def store() -> bool:
+        return bool(await runtime.clients.redis.execute_command("PING"))
+
+    async def worker() -> bool:
+        return await workers_alive(runtime.ports) > 0
+
+    return bot.build_app({"store": store, "worker": worker})
+
+
+def _on_signals() -> asyncio.Event:
+    """An event that is set by the first signal; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def asked(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked, number)
+    return stop
+
+
+@asynccontextmanager
+async def _worker(runtime: Runtime) -> AsyncIterator[None]:
+    rules = await runtime.documents.start()
+    log.info("rules", release=rules)
+    async with working(runtime.docket, runtime.ports):
+        yield
+
+
+@asynccontextmanager
+async def _listening(app: web.Application, settings: BotSettings) -> AsyncIterator[str]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=WEB_GRACE)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
