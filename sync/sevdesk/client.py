@@ -2,8 +2,9 @@
 
 One `httpx.AsyncClient` per process (`build_http`), one light `SevdeskClient` per organisation.
 
-Repeats: a GET at most twice more, after a lost connection or a 502, 503 or 504, within
-`REPEAT_SECONDS`. A write never, neither here nor in aiohttp.
+Repeats: a GET at most twice more, after a lost connection, a 502, 503 or 504, or a 429 that the
+account's pace was told of, begun within `REPEAT_SECONDS`. A write never, neither here nor in
+aiohttp.
 """
 
 from __future__ import annotations
@@ -46,10 +47,13 @@ from sync.sevdesk.wire import Answer, Request
 REQUEST_SECONDS: Final = 60.0  # for one request as a whole
 REPEATS: Final = 2
 REPEAT_SECONDS: Final = 30.0  # no repeat is begun later than this after the first request
+HOLD_SECONDS: Final = 1.0  # after a 429 that names no time
+LONGEST_HOLD_SECONDS: Final = 10.0  # a call does not wait for more; its caller comes again
 PAGE_LIMIT: Final = 500  # pages of one list; half a million rows
 OVERLAP_ROWS: Final = 20  # rows that a page shares with the one before, to notice shifts
 LIST_TRIES: Final = 3  # how often a list that shifts under our hands is begun anew
 
+_RATE_LIMITED: Final = 429
 _OUTAGE: Final = frozenset({502, 503, 504})
 _NOT_SENT: Final = (httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL)
 _TRANSPORT_ERRORS: Final = (httpx.HTTPError, httpx.StreamError, OSError, ValueError)
@@ -65,13 +69,14 @@ class _Lost(Exception):  # noqa: N818 - a signal inside this module, not an erro
 
 
 class SevdeskClient:
-    """The calls that xTool makes to one account. All raise `SevdeskError` and nothing else.
+    """The calls that xTool makes to one account. All raise `SevdeskError`.
 
-    `pace` is awaited before each request. `retry_wait` is the middle of the first wait before a
-    repeat, in seconds.
+    `pace` is awaited before each request; what it raises passes through. `hold` is told the
+    seconds of a 429, so that `pace` then waits for them: with it a GET is repeated, and a list
+    goes on where it was. `retry_wait` is the middle of the first wait before a repeat, in seconds.
     """
 
-    __slots__ = ("_auth", "_base_url", "_http", "_pace", "_retry_wait")
+    __slots__ = ("_auth", "_base_url", "_hold", "_http", "_pace", "_retry_wait")
 
     def __init__(
         self,
@@ -80,6 +85,7 @@ class SevdeskClient:
         token: str,
         pace: Callable[[], Awaitable[None]],
         *,
+        hold: Callable[[float], Awaitable[None]] | None = None,
         retry_wait: float = 0.5,
     ) -> None:
         """Raises `TokenMalformedError` when the text cannot be a token."""
@@ -87,6 +93,7 @@ class SevdeskClient:
         self._http = http
         self._base_url = base_url.rstrip("/")
         self._pace = pace
+        self._hold = hold
         self._retry_wait = retry_wait
 
     def __repr__(self) -> str:
@@ -247,23 +254,45 @@ class SevdeskClient:
     async def _answer(self, request: Request) -> Answer:
         """An answer, after repeats where they are allowed."""
         started = time.monotonic()
-        repeats = 0 if request.writes else REPEATS
-        for repeat in range(repeats + 1):
-            last = repeat == repeats or time.monotonic() - started > REPEAT_SECONDS
-            try:
-                answer = await self._exchange(request)
-            except _Lost as lost:
-                if last:
-                    failure = _lost_error(request, lost)
-                    break
-            except BadAnswerError as error:
-                failure = _unread_error(request, error)
+        outcome = await self._try(request)
+        for repeat in range(0 if request.writes else REPEATS):
+            late = time.monotonic() - started > REPEAT_SECONDS
+            if late or not await self._ready_again(request, outcome, repeat):
                 break
-            else:
-                if last or not _worth_a_repeat(request, answer):
-                    return answer
-            await asyncio.sleep(self._retry_wait * 2**repeat * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
-        raise failure
+            outcome = await self._try(request)
+        if isinstance(outcome, SevdeskError):
+            raise outcome
+        return outcome
+
+    async def _ready_again(
+        self, request: Request, outcome: Answer | SevdeskError, repeat: int
+    ) -> bool:
+        """Wait for a repeat where one may help; False where not."""
+        if isinstance(outcome, Answer) and outcome.status == _RATE_LIMITED:
+            return await self._held(outcome)
+        if not _worth_a_repeat(request, outcome):
+            return False
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311 - no secret
+        await asyncio.sleep(self._retry_wait * 2**repeat * jitter)
+        return True
+
+    async def _held(self, answer: Answer) -> bool:
+        """Whether the account's pace now waits as long as sevDesk asked for."""
+        seconds = answers.retry_after_seconds(answer.retry_after, _now())
+        wait = HOLD_SECONDS if seconds is None else seconds
+        if self._hold is None or wait > LONGEST_HOLD_SECONDS:
+            return False
+        await self._hold(wait)
+        return True
+
+    async def _try(self, request: Request) -> Answer | SevdeskError:
+        """One request: its answer, or why there is none."""
+        try:
+            return await self._exchange(request)
+        except _Lost as lost:
+            return _lost_error(request, lost)
+        except BadAnswerError as error:
+            return _unread_error(request, error)
 
     async def _exchange(self, request: Request) -> Answer:
         """One request, one answer, within `REQUEST_SECONDS`. Raises `_Lost`."""
@@ -332,11 +361,16 @@ async def _body(response: httpx.Response, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _worth_a_repeat(request: Request, answer: Answer) -> bool:
-    """An outage that may pass at once, unless sevDesk names a time or speaks of the invoice."""
-    if answer.status not in _OUTAGE or answer.retry_after:
+def _worth_a_repeat(request: Request, outcome: Answer | SevdeskError) -> bool:
+    """A lost answer, or an outage that may pass at once.
+
+    Not where sevDesk names a time, nor where its 503 speaks of the invoice.
+    """
+    if isinstance(outcome, SevdeskError):
+        return isinstance(outcome, UnavailableError)
+    if outcome.status not in _OUTAGE or outcome.retry_after:
         return False
-    return not (request.asks_xml and answer.body.lstrip().startswith(b"{"))
+    return not (request.asks_xml and outcome.body.lstrip().startswith(b"{"))
 
 
 def _unread_error(request: Request, error: BadAnswerError) -> SevdeskError:

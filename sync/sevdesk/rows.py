@@ -31,6 +31,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")  # ids travel in URL paths
 _ISO_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _GERMAN_DATE = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})(?!\d)")
 _MAX_DAYS = 36500  # a payment term of a century is a typing error
+_MOST = Decimal(10) ** 15
 
 
 class RowError(ValueError):
@@ -56,7 +57,9 @@ def text(value: object) -> str:
         value = str(value) if -(10**18) < value < 10**18 else ""
     if not isinstance(value, str):
         return ""
-    kept = "".join(c if c.isprintable() else " " for c in value[:TEXT_LIMIT])
+    kept = value[:TEXT_LIMIT]
+    if not kept.isprintable():  # rare, and slow to clean
+        kept = "".join(c if c.isprintable() else " " for c in kept)
     return kept.strip()
 
 
@@ -74,7 +77,7 @@ def amount(value: object) -> Decimal | None:
 def _sane(number: Decimal) -> bool:
     """Finite, below 10^15 and with at most 20 decimals: money, not a denial of service."""
     exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -20 and abs(number) < Decimal(10) ** 15
+    return isinstance(exponent, int) and exponent >= -20 and abs(number) < _MOST
 
 
 def calendar_date(value: object) -> date | None:
