@@ -5,7 +5,7 @@ Source: eDEC code lists v9.7, document types (all active there). Matching is cas
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from sync.model import DocumentType
 
@@ -54,15 +54,6 @@ BIS_UBL: Final = frozenset({BIS_INVOICE.id, BIS_CREDIT_NOTE.id})
 """The ids of Peppol BIS Billing 3.0 in UBL, the one that every receiver of invoices must take."""
 
 
-class Anatomy(NamedTuple):
-    """The parts of a document type id (Peppol Policy for use of Identifiers, policy 20)."""
-
-    namespace: str
-    root: str
-    customization: str
-    version: str
-
-
 def qualified_doctype(document_type: DocumentType) -> str:
     """`busdox-docid-qns::…`, the form that access points and SMPs use."""
     return f"{DOCTYPE_SCHEME}::{document_type.id}"
@@ -78,13 +69,3 @@ def unqualified(identifier: str) -> str:
     for scheme in (DOCTYPE_SCHEME, PROCESS_SCHEME):
         identifier = identifier.removeprefix(f"{scheme}::")
     return identifier
-
-
-def anatomy(document_type: DocumentType) -> Anatomy:
-    """Take a document type id apart. Raises `ValueError` if it does not have the four parts."""
-    syntax, hashes, rest = document_type.id.partition("##")
-    namespace, colons, root = syntax.partition("::")
-    customization, last_colons, version = rest.rpartition("::")
-    if not (hashes and colons and last_colons and root and version):
-        raise ValueError("not a Peppol document type id")
-    return Anatomy(namespace, root, customization, version)

@@ -28,7 +28,6 @@ CODES: Final[dict[str, tuple[Kind, tuple[str, ...]]]] = {
     # looking a receiver up
     "peppol.lookup.not_registered": (_C, ("participant",)),
     "peppol.lookup.not_confirmed": (_C, ("participant", "provider")),
-    "peppol.lookup.document_type": (_C, ("participant",)),
     "peppol.lookup.down": (_T, ("participant", "detail")),
     # the access point's account and settings: an administrator acts
     "peppol.access_point.unauthorized": (_C, ("provider",)),

@@ -1,7 +1,8 @@
 """Whether a receiver can be reached, and with what: three answers that never get mixed up.
 
 - `NotRegistered`: the network's own directory says no. A person must act.
-- `Registered`, with the document types; or `NotOffered` for one that is not among them.
+- `Registered`, with the document types that it can be sent now. One that is not among them "is
+  not taken": another type is tried, then a person must act.
 - `LookupDown`: nobody could be asked. It is tried again.
 
 Modes (PRODUCT.md, `PEPPOL_LOOKUP`): `sml` and `sml-test` ask DNS and SMP, `access-point` asks
@@ -10,14 +11,14 @@ the provider, `auto` asks DNS and SMP, and the provider while DNS cannot be aske
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+from weakref import WeakValueDictionary
 
-from sync.errors import Reason
-from sync.model import DocumentType, ParticipantId
+from sync.model import ParticipantId
 from sync.peppol import participants
 from sync.peppol.access_point import (
     AccessPoint,
@@ -26,6 +27,7 @@ from sync.peppol.access_point import (
     NotRegistered,
     Registered,
 )
+from sync.peppol.doctypes import SENDABLE
 from sync.peppol.errors import because
 from sync.peppol.naptr import DnsDownError, Locator, NaptrError
 from sync.peppol.smp import NotThereError, Smp, SmpDownError
@@ -42,24 +44,6 @@ DNS_REST_SECONDS: Final = 60.0
 CACHED: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Offered:
-    """The receiver takes this document type, in its process, today."""
-
-    document_type: DocumentType
-
-
-@dataclass(frozen=True, slots=True)
-class NotOffered:
-    """The receiver is registered but takes none of the document types asked for."""
-
-    reason: Reason
-    document_types: frozenset[str]
-
-
-Offer = Offered | NotOffered | NotRegistered | LookupDown
-
-
 class Network:
     """The Peppol network's own directory: SML in the DNS, and SMPs."""
 
@@ -69,30 +53,34 @@ class Network:
         self._smp = smp
 
     async def lookup(self, participant: ParticipantId) -> Lookup:
-        """Ask the SML for the SMP and the SMP for the document types."""
+        """Ask the SML for the SMP, and the SMP for the document types.
+
+        Of those that xTool sends, one counts only if it is served in its process, over AS4,
+        today; that takes a question for each.
+        """
         base = await self._base(participant)
         if not isinstance(base, str):
             return base
         try:
-            return Registered(await self._smp.document_types(base, participant))
+            listed = await self._smp.document_types(base, participant)
+            return Registered(listed - await self._not_served(base, participant, listed))
         except NotThereError:
             return _not_registered(participant)
         except SmpDownError as error:
             return _down(participant, str(error))
 
-    async def serves(
-        self, participant: ParticipantId, document_type: DocumentType
-    ) -> bool | LookupDown:
-        """Ask the SMP for the metadata of one document type."""
-        base = await self._base(participant)
-        if isinstance(base, LookupDown):
-            return base
-        if not isinstance(base, str):
-            return False
-        try:
-            return await self._smp.serves(base, participant, document_type)
-        except SmpDownError as error:
-            return _down(participant, str(error))
+    async def _not_served(
+        self, base: str, participant: ParticipantId, listed: frozenset[str]
+    ) -> set[str]:
+        ours = [one for one in SENDABLE if one.id in listed]
+        answers = await asyncio.gather(
+            *(self._smp.serves(base, participant, document_type) for document_type in ours),
+            return_exceptions=True,  # so that none is left running when another fails
+        )
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return {one.id for one, served in zip(ours, answers, strict=True) if not served}
 
     async def _base(self, participant: ParticipantId) -> str | NotRegistered | LookupDown:
         try:
@@ -121,33 +109,18 @@ class Lookups:
         self._clock = clock
         self._dns_rests_until = float("-inf")
         self._known: OrderedDict[str, tuple[float, Lookup]] = OrderedDict()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def lookup(self, participant: ParticipantId) -> Lookup:
         """Whether the participant is on the network and what it takes."""
         key = participants.key(participant)
-        until, answer = self._known.get(key, (float("-inf"), None))
-        if answer is not None and self._clock() < until:
-            self._known.move_to_end(key)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:  # many invoices of one receiver ask once
+            if known := self._recall(key):
+                return known
+            answer = await self._ask(participant)
+            self._remember(key, answer)
             return answer
-        answer = await self._ask(participant)
-        self._remember(key, answer)
-        return answer
-
-    async def offer(self, participant: ParticipantId, wanted: tuple[DocumentType, ...]) -> Offer:
-        """The first of `wanted` that the participant takes now."""
-        answer = await self.lookup(participant)
-        if not isinstance(answer, Registered):
-            return answer
-        for document_type in wanted:
-            if document_type.id not in answer.document_types:
-                continue
-            served = await self._serves(participant, document_type)
-            if isinstance(served, LookupDown):
-                return served
-            if served:
-                return Offered(document_type)
-        reason = because("peppol.lookup.document_type", participant=str(participant))
-        return NotOffered(reason, answer.document_types)
 
     def forget(self, participant: ParticipantId) -> None:
         """Ask again next time: a person says that something changed."""
@@ -164,17 +137,6 @@ class Lookups:
             return await self._access_point.lookup(participant)
         return answer or _down(participant, "no way to look receivers up is set up")
 
-    async def _serves(
-        self, participant: ParticipantId, document_type: DocumentType
-    ) -> bool | LookupDown:
-        """The access point checks the process itself when it sends; the network is asked here."""
-        if self._network is None or self._dns_rests:
-            return True
-        served = await self._network.serves(participant, document_type)
-        if isinstance(served, LookupDown) and served.dns and self._access_point is not None:
-            return True
-        return served
-
     @property
     def _dns_rests(self) -> bool:
         return self._access_point is not None and self._clock() < self._dns_rests_until
@@ -182,6 +144,13 @@ class Lookups:
     def _let_dns_rest(self, answer: Lookup | None) -> None:
         if answer is not None:
             self._dns_rests_until = self._clock() + DNS_REST_SECONDS
+
+    def _recall(self, key: str) -> Lookup | None:
+        until, answer = self._known.get(key, (float("-inf"), None))
+        if answer is None or self._clock() >= until:
+            return None
+        self._known.move_to_end(key)
+        return answer
 
     def _remember(self, key: str, answer: Lookup) -> None:
         if isinstance(answer, LookupDown):

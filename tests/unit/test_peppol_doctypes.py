@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
 from lxml import etree
 
-from sync.model import DocumentType
 from sync.peppol import doctypes
 from tests.spec import spec_path
 
@@ -22,19 +20,6 @@ def test_each_type_is_active_with_its_process_in_the_official_list() -> None:
         if row.get("state") == "active" and row.get("scheme") == doctypes.DOCTYPE_SCHEME
     }
     assert [one.id for one in OURS.values() if one.process not in official.get(one.id, ())] == []
-
-
-def test_the_parts_of_a_type() -> None:
-    parts = doctypes.anatomy(doctypes.XR_CII)
-    assert parts.root == "CrossIndustryInvoice"
-    assert parts.customization.endswith("xrechnung_3.0")
-    assert parts.version == "D16B"
-
-
-@pytest.mark.parametrize("text", ["", "a::b", "a::b##c", "a##c::1", "a::b##c::"])
-def test_a_text_that_is_no_type_has_no_parts(text: str) -> None:
-    with pytest.raises(ValueError, match="document type"):
-        doctypes.anatomy(DocumentType(id=text, process=""))
 
 
 def test_qualified_and_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -24,7 +25,7 @@ from sync.peppol.access_point import (
     Registered,
     Webhook,
 )
-from sync.peppol.lookup import DNS_REST_SECONDS, Lookups, Network, NotOffered, Offered
+from sync.peppol.lookup import DNS_REST_SECONDS, Lookups, Network
 from sync.peppol.naptr import NaptrError
 from sync.peppol.smp import Smp, SmpDownError
 from tests.sandbox.access_points.network import ZONE, Listing, NameServer, SmpStandIn
@@ -266,12 +267,21 @@ async def test_a_type_counts_with_its_process_transport_and_dates(
     world: World, listing: Listing, serves: bool
 ) -> None:
     world.smp.register(RECEIVER, listing)
-    assert await world.network.serves(RECEIVER, doctypes.BIS_INVOICE) is serves
+    answer = await world.network.lookup(RECEIVER)
+    assert isinstance(answer, Registered)
+    assert (doctypes.BIS_INVOICE.id in answer.document_types) is serves
 
 
-async def test_a_type_that_is_not_listed_is_not_served(world: World) -> None:
-    world.smp.register(RECEIVER, Listing(doctypes.XR_CII))
-    assert await world.network.serves(RECEIVER, doctypes.BIS_INVOICE) is False
+async def test_a_listed_type_without_metadata_is_not_taken(world: World) -> None:
+    world.smp.register(RECEIVER, Listing(doctypes.XR_CII, hidden=True), Listing(doctypes.BIS_CII))
+    assert await world.network.lookup(RECEIVER) == Registered(frozenset({doctypes.BIS_CII.id}))
+
+
+async def test_a_type_that_xtool_never_sends_costs_no_question(world: World) -> None:
+    world.smp.register(RECEIVER, Listing(doctypes.INVOICE_RESPONSE))
+    answer = await world.network.lookup(RECEIVER)
+    assert answer == Registered(frozenset({doctypes.INVOICE_RESPONSE.id}))
+    assert len(world.smp.requests) == 1
 
 
 async def test_metadata_that_stands_elsewhere_is_followed_once(world: World) -> None:
@@ -283,15 +293,16 @@ async def test_metadata_that_stands_elsewhere_is_followed_once(world: World) -> 
     world.smp.register(
         RECEIVER, Listing(doctypes.BIS_INVOICE, redirect=f"{quoted}/services/{type_id}")
     )
-    assert await world.network.serves(RECEIVER, doctypes.BIS_INVOICE) is True
+    answer = await world.network.lookup(RECEIVER)
     await elsewhere.stop()
+    assert answer == Registered(frozenset({doctypes.BIS_INVOICE.id}))
 
 
 async def test_metadata_that_points_inside_is_not_followed(world: World) -> None:
     world.smp.register(
         RECEIVER, Listing(doctypes.BIS_INVOICE, redirect="https://169.254.169.254/latest")
     )
-    assert isinstance(await world.network.serves(RECEIVER, doctypes.BIS_INVOICE), LookupDown)
+    assert isinstance(await world.network.lookup(RECEIVER), LookupDown)
 
 
 async def test_a_name_that_leads_inside_is_not_connected_to() -> None:
@@ -323,34 +334,7 @@ async def test_the_client_for_smps_resolves_names_this_way(
     assert resolved == ["smp.localhost"]
 
 
-# the service: modes, choice, memory
-
-
-async def test_the_first_type_wanted_that_is_served_is_offered(world: World) -> None:
-    world.smp.register(RECEIVER, Listing(doctypes.BIS_INVOICE), Listing(doctypes.XR_UBL_INVOICE))
-    lookups = Lookups(world.network, None)
-    wanted = (doctypes.XR_CII, doctypes.XR_UBL_INVOICE, doctypes.BIS_INVOICE)
-    assert await lookups.offer(RECEIVER, wanted) == Offered(doctypes.XR_UBL_INVOICE)
-
-
-async def test_a_type_whose_service_expired_is_passed_over(world: World) -> None:
-    old = Listing(doctypes.XR_UBL_INVOICE, expires="2021-01-01T00:00:00Z")
-    world.smp.register(RECEIVER, old, Listing(doctypes.BIS_INVOICE))
-    wanted = (doctypes.XR_UBL_INVOICE, doctypes.BIS_INVOICE)
-    offered = await Lookups(world.network, None).offer(RECEIVER, wanted)
-    assert offered == Offered(doctypes.BIS_INVOICE)
-
-
-async def test_a_receiver_that_takes_none_of_them_is_a_third_answer(world: World) -> None:
-    world.smp.register(RECEIVER, Listing(doctypes.INVOICE_RESPONSE))
-    answer = await Lookups(world.network, None).offer(RECEIVER, (doctypes.BIS_INVOICE,))
-    assert isinstance(answer, NotOffered)
-    assert answer.reason.code == "peppol.lookup.document_type"
-
-
-async def test_an_unregistered_receiver_offers_nothing(world: World) -> None:
-    answer = await Lookups(world.network, None).offer(OTHER, (doctypes.BIS_INVOICE,))
-    assert isinstance(answer, NotRegistered)
+# the service: modes and memory
 
 
 async def test_auto_asks_the_access_point_while_dns_cannot_be_asked(world: World) -> None:
@@ -358,7 +342,6 @@ async def test_auto_asks_the_access_point_while_dns_cannot_be_asked(world: World
     asked = Asked(Registered(frozenset({doctypes.BIS_INVOICE.id})))
     lookups = Lookups(world.network, asked)  # type: ignore[arg-type]
     assert await lookups.lookup(OTHER) == asked.answer
-    assert await lookups.offer(OTHER, (doctypes.BIS_INVOICE,)) == Offered(doctypes.BIS_INVOICE)
 
 
 async def test_auto_does_not_ask_the_access_point_when_an_smp_is_down(world: World) -> None:
@@ -425,6 +408,13 @@ async def test_a_lookup_that_was_down_is_not_remembered(world: World) -> None:
     await lookups.lookup(RECEIVER)
     world.smp.status = 200
     assert isinstance(await lookups.lookup(RECEIVER), Registered)
+
+
+async def test_many_who_ask_for_one_receiver_at_once_ask_once(world: World) -> None:
+    lookups = Lookups(world.network, None)
+    answers = await asyncio.gather(*(lookups.lookup(RECEIVER) for _ in range(20)))
+    assert len(set(map(id, answers))) == 1
+    assert [kind for _, kind in world.dns.questions] == ["NAPTR"]
 
 
 async def test_what_is_forgotten_is_asked_again() -> None:

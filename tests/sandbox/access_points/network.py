@@ -100,6 +100,7 @@ class Listing:
     active_from: str = "2020-01-01T00:00:00Z"
     expires: str = "2099-01-01T00:00:00Z"
     redirect: str = ""
+    hidden: bool = False  # listed, but there is no metadata
 
 
 @dataclass
@@ -173,7 +174,7 @@ class SmpStandIn:
         asked = unquote(request.match_info["participant"])
         doctype = doctypes.unqualified(unquote(request.match_info["doctype"]))
         for one in self.listings.get(asked, []):
-            if one.document_type.id == doctype:
+            if one.document_type.id == doctype and not one.hidden:
                 return _xml(_signed(one))
         return web.Response(status=404)
 
