@@ -68,6 +68,16 @@ class Service:
         )
 
 
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the internet's own; IPv4 inside IPv6 counts as IPv4."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    inner = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return (inner or parsed).is_global and not (inner or parsed).is_multicast
+
+
 class PublicResolver(AbstractResolver):
     """Resolves names to public addresses only, so that a stranger's name leads to no one inside."""
 
@@ -82,7 +92,7 @@ class PublicResolver(AbstractResolver):
         if self._inner is None:
             self._inner = ThreadedResolver()
         found = await self._inner.resolve(host, port, family)
-        public = [one for one in found if ipaddress.ip_address(one["host"]).is_global]
+        public = [one for one in found if is_public(one["host"])]
         if not public:
             raise OSError("the name leads to no public address")
         return public

@@ -9,11 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from sync.model import DocumentType, ParticipantId
 from sync.peppol import doctypes
 from sync.peppol.access_point import Submission
+from sync.sevdesk.transport import build_http
 
 SENDER = ParticipantId(scheme="9930", value="DE136695976")
 RECEIVER = ParticipantId(scheme="0204", value="991-03730-19")
@@ -82,6 +82,6 @@ async def keep(provider_id: str) -> None:
 
 @asynccontextmanager
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    """A client as the application makes it: httpx on aiohttp's transport."""
-    async with httpx.AsyncClient(transport=AiohttpTransport(), trust_env=False) as client:
+    """The application's own client."""
+    async with build_http() as client:
         yield client

@@ -318,6 +318,19 @@ async def test_a_name_that_leads_inside_is_not_connected_to() -> None:
         await smp.PublicResolver(Inside()).resolve("smp.example", 443)
 
 
+@pytest.mark.parametrize("address", [
+    "10.0.0.8", "127.0.0.1", "169.254.169.254", "192.168.1.1", "100.64.0.1", "0.0.0.0",
+    "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::ffff:10.0.0.8", "::ffff:127.0.0.1", "", "x",
+])  # fmt: skip
+def test_an_address_inside_is_not_public(address: str) -> None:
+    assert not smp.is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_an_address_of_the_internet_is_public(address: str) -> None:
+    assert smp.is_public(address)
+
+
 async def test_the_client_for_smps_resolves_names_this_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
