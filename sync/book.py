@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import structlog
 
 from sync import delivery
-from sync.errors import StoreError
+from sync.errors import StaleRecordError, StoreError
 from sync.model import (
     AuditEntry,
     Connection,
@@ -18,6 +21,7 @@ from sync.store.organisation import Organisation
 
 log = structlog.get_logger(__name__)
 
+TRIES = 20  # of a change of the connection against others
 BY_ITSELF = "xTool"  # the actor of what nobody asked for
 
 
@@ -114,6 +118,32 @@ class Book:
         log.info("connection", org=self.org, state=state, account=connection.account)
         await self.hint_notify()
         return written
+
+    async def change_connection(
+        self,
+        change: Callable[[Connection], Connection | None],
+        *,
+        told: Callable[[Connection, Connection], bool] = lambda _before, _after: True,
+        action: str = "",
+        actor: str = "",
+    ) -> Connection | None:
+        """Change the connection as it is now, whoever else changes it at the same time.
+
+        `change` gives the next one, or None to leave it; None comes back then. `told`: whether
+        a person sees a difference.
+        """
+        for _ in range(TRIES):
+            before = await self.store.connection()
+            after = change(before) if before is not None else None
+            if before is None or after is None:
+                return None
+            try:
+                if told(before, after):
+                    return await self.write_connection(after, action=action, actor=actor)
+                return await self.store.put_connection(after)
+            except StaleRecordError:
+                await asyncio.sleep(0)
+        raise StaleRecordError("the connection keeps changing")
 
     async def hint_notify(self) -> None:
         """Tell `bot` that there are events; the sweep does if this fails."""

@@ -55,22 +55,38 @@ class Connecting:
         """Check, then save. Raises as `check` does."""
         account = await self.check(org, token)
         store = self._ports.organisation(org)
-        await self._take(org, account.id)
+        former = await self._take(org, account.id)
         before = await store.connection()
+        connection = await self._save(org, token, account, actor)
         if before is not None and before.account != account.id:
             await store.release_account(before.account)
-        connection = await self._save(org, token, account, actor)
+        await self._make_sure(org, account.id, former, actor)
         await self._learn_fields(org)
         return connection
 
-    async def _take(self, org: str, account: str) -> None:
+    async def _take(self, org: str, account: str) -> str:
+        """Claim the account; the organisation that had it and does not use it, or empty."""
         store = self._ports.organisation(org)
-        owner = await store.claim_account(account)
-        if owner != org and not await self._is_used(owner, account):
+        former = owner = await store.claim_account(account)
+        if owner == org:
+            return ""
+        if not await self._is_used(owner, account):
             await self._ports.organisation(owner).release_account(account)
             owner = await store.claim_account(account)
         if owner != org:
             raise AccountTakenError("account of another organisation")
+        return former
+
+    async def _make_sure(self, org: str, account: str, former: str, actor: str) -> None:
+        """Two organisations that connect one account at the same moment: one of them lets go."""
+        store = self._ports.organisation(org)
+        ours = await store.account_owner(account) == org
+        if ours and not (former and await self._is_used(former, account)):
+            return
+        await self.disconnect(org, actor)
+        if former:
+            await self._ports.organisation(former).claim_account(account)
+        raise AccountTakenError("account of another organisation")
 
     async def _save(self, org: str, token: str, account: Account, actor: str) -> Connection:
         secret = self._vault.encrypt(org, TOKEN_FIELD, token.strip())

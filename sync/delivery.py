@@ -29,6 +29,9 @@ BY_ITSELF = frozenset({S.IMPORTED, S.READY}) | IN_FLIGHT  # go on without a pers
 RETRYABLE = frozenset({S.FAILED, S.BLOCKED})
 UNSENT = frozenset({S.IMPORTED, S.WAITING, S.READY, S.BLOCKED, S.FAILED})
 
+# Reasons of a withdrawal that only a person can take back, by removing the tags.
+BY_PERSON = frozenset({"withdrawn.marked_sent", "withdrawn.dismissed"})
+
 MAX_BACKOFF = timedelta(hours=1)
 
 # How long a state may last before a person is told (PRODUCT.md: "within a stated time").
@@ -40,6 +43,7 @@ TELL_AFTER = {
 }
 # How long an unconfirmed or submitted attempt is still asked about after a person was told.
 STOP_ASKING_AFTER = timedelta(days=14)
+SETTLE_CHECKS = 2  # lookups that could not tell before a person is asked
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def tag_wanted(record: InvoiceRecord) -> TagKind | None:
         S.SENT: TagKind.SENT,
         S.FAILED: TagKind.FAILED,
         S.BLOCKED: TagKind.FAILED,
-        S.WITHDRAWN: record.tag,
+        S.WITHDRAWN: record.tag or (TagKind.UPLOADED if record.tag_pending else None),
     }.get(record.state, record.tag or TagKind.UPLOADED)
     return None if wanted == record.tag and not record.tag_pending else wanted
 
@@ -244,13 +248,40 @@ def delivered(record: InvoiceRecord, status: str, now: datetime) -> InvoiceRecor
 
 
 def still_pending(
-    record: InvoiceRecord, status: str, now: datetime, policy: Policy, jitter: float
+    record: InvoiceRecord,
+    status: str,
+    now: datetime,
+    policy: Policy,
+    jitter: float,
+    *,
+    retry_after: float | None = None,
 ) -> InvoiceRecord:
     """Not delivered yet: ask again later, at longer and longer intervals."""
-    later = postpone(record, now, policy, jitter, reason=record.reason)
-    if now - record.state_since > STOP_ASKING_AFTER:
-        later = later.model_copy(update={"next_at": None})
-    return _with_attempt(later, provider_status=status)
+    later = postpone(record, now, policy, jitter, reason=record.reason, retry_after=retry_after)
+    return _with_attempt(_asked_long_enough(later, now), provider_status=status)
+
+
+def unsettled(
+    record: InvoiceRecord, now: datetime, policy: Policy, jitter: float, *, hopeless: bool
+) -> InvoiceRecord:
+    """Still not known whether it was taken: ask again later.
+
+    A person is told before the deadline where asking is `hopeless`.
+    """
+    later = _asked_long_enough(postpone(record, now, policy, jitter, reason=record.reason), now)
+    if record.attempt is not None:
+        checks = record.attempt.settle_checks + 1
+        attempt = record.attempt.model_copy(update={"settle_checks": checks})
+        later = later.model_copy(update={"attempt": attempt})
+        hopeless = hopeless and checks >= SETTLE_CHECKS
+    return tell(later) if hopeless else later
+
+
+def _asked_long_enough(record: InvoiceRecord, now: datetime) -> InvoiceRecord:
+    """Nobody is asked for ever; a person was told long ago and decides."""
+    if now - record.state_since <= STOP_ASKING_AFTER:
+        return record
+    return tell(record).model_copy(update={"next_at": None})
 
 
 def tell(record: InvoiceRecord) -> InvoiceRecord:

@@ -44,7 +44,10 @@ class Drain:
             await self._until_done(org)
         finally:
             self._active.discard(org)
-        await self._hint_next(org)
+        try:
+            await self._hint_next(org)
+        except StoreError as error:
+            log.warning("hint lost", org=org, hint="delivery", error=error.reason_code)
 
     async def _until_done(self, org: str) -> None:
         while True:
@@ -58,10 +61,10 @@ class Drain:
     async def _one_after_another(self, org: str) -> None:
         sender = Sender(self._ports, org)
         while not self._ports.stopping():
-            taken = await self.take(org, 1)
-            if not taken:
-                return
             try:
+                taken = await self.take(org, 1)
+                if not taken:
+                    return
                 await sender.advance(taken[0])
             except StoreError as error:
                 log.warning("store trouble", org=org, error=error.reason_code)

@@ -193,6 +193,7 @@ class Connection(Frozen):
     last_sync: AwareDatetime | None = None
     next_sync: AwareDatetime | None = None
     last_error: Reason | None = None
+    failures: int = 0  # polls that failed one after another
     ask_before_sending: bool = False
     sender: ParticipantId | None = None  # overrides PEPPOL_SENDER_ID
     company: str = ""  # overrides PEPPOL_COMPANY_ID

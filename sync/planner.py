@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sync.delivery import UNSENT
+from sync.delivery import IN_FLIGHT, UNSENT
 from sync.errors import Reason
 from sync.model import (
     Connection,
@@ -21,15 +21,12 @@ from sync.model import (
     Unexportable,
 )
 from sync.sevdesk.models import InvoiceRow, TagRelation
-from sync.tags import SETTLES_WITHIN, Judgement, Verdict, judge, was_seen
+from sync.tags import SETTLES_WITHIN, Judgement, Verdict, judge, sendable, vanished, was_seen
 
 OPEN = frozenset({"200", "750"})  # open or due, partly paid (facts: sevDesk status values)
 TYPES = frozenset({"RE", "AR", "TR", "ER"})  # invoice, advance, partial, final invoice
 FIRST_SYNC_LIMIT = 10  # more invoices than this are not sent before a person says so
 MASS_LOSS = 3  # fewer lost tags than this are never taken for a deleted tag
-
-# Reasons of a withdrawal that only a person can take back, by removing the tags.
-BY_PERSON = frozenset({"withdrawn.marked_sent", "withdrawn.dismissed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,7 @@ class Snapshot:
     unexportable: Mapping[str, Unexportable] = field(default_factory=dict)
     unreadable: frozenset[str] = frozenset()  # ids of rows that could not be read
     complete: bool = True  # no row without even an id
+    removes: bool = True  # sevDesk takes tags off; where it does not, several are left alone
     settles_within: timedelta = SETTLES_WITHIN
 
 
@@ -75,14 +73,16 @@ class Repair:
     keep: TagKind
     add: bool
     remove: tuple[str, ...]
+    relation: str = ""  # the relation of `keep` that stays
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The tag `keep` was seen; nothing is to be written to sevDesk."""
+    """The tag `keep` was seen, as `relation`; nothing is to be written to sevDesk."""
 
     record: InvoiceRecord
     keep: TagKind
+    relation: str = ""  # empty where another tag than `keep` was seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def plan(snapshot: Snapshot) -> Plan:
     return Plan(
         withdrawals=(*_untagged_contacts(snapshot, wanted), *_settled(judged)),
         gone=_gone(snapshot),
-        seen=tuple(Seen(r, j.keep) for r, _, j in judged if j.verdict is Verdict.SEEN and j.keep),
+        seen=_seen(judged, tags),
         reexports=_reexports(judged, snapshot),
         resumes=_resumes(judged),
         repairs=_repairs(judged, tags),
@@ -227,7 +227,29 @@ def _judge_known(
 def _judge(
     record: InvoiceRecord, present: Mapping[TagKind, tuple[str, ...]], snapshot: Snapshot
 ) -> Judgement:
-    return judge(record, frozenset(present), snapshot.now, snapshot.settles_within)
+    removes = snapshot.removes
+    if not present and _renamed(record, snapshot):
+        # Nobody took it off, so it is written again, and is no reason to send again.
+        record = record.model_copy(update={"tag_seen": False, "tag_relation": ""})
+    found = judge(
+        record, frozenset(present), snapshot.now, snapshot.settles_within, removes=removes
+    )
+    quiet = found.verdict in (Verdict.SEEN, Verdict.NOTHING) and record.state not in IN_FLIGHT
+    if quiet and removes and not record.tag_pending and _doubled(found.keep, present):
+        return Judgement(Verdict.REPAIR, found.keep)
+    return found
+
+
+def _renamed(record: InvoiceRecord, snapshot: Snapshot) -> bool:
+    """Whether the very relation that was written is there, but its tag has another name now."""
+    return bool(record.tag_relation) and any(
+        r.id == record.tag_relation for r in snapshot.relations
+    )
+
+
+def _doubled(keep: TagKind | None, present: Mapping[TagKind, tuple[str, ...]]) -> bool:
+    """Whether the same tag is on the invoice twice: a repeated write, or by hand."""
+    return keep is not None and len(present.get(keep, ())) > 1
 
 
 def _mass_loss(
@@ -244,7 +266,8 @@ def _mass_loss(
             i for i in snapshot.connection.held_invoices if i in wanted and not tags.get(i)
         )
     known = [i for i in wanted if (r := snapshot.records.get(i)) is not None and was_seen(r)]
-    lost = [i for i in known if not tags.get(i)]
+    now, settles = snapshot.now, snapshot.settles_within
+    lost = [i for i in known if not tags.get(i) and vanished(snapshot.records[i], now, settles)]
     return tuple(lost) if len(lost) >= MASS_LOSS and 2 * len(lost) > len(known) else ()
 
 
@@ -319,8 +342,8 @@ def _resumes(judged: Iterable[Judged]) -> tuple[InvoiceRecord, ...]:
         record
         for record, _, judgement in judged
         if record.state is InvoiceState.WITHDRAWN
-        and judgement.verdict is not Verdict.REEXPORT
-        and (record.reason is None or record.reason.code not in BY_PERSON)
+        and judgement.verdict not in (Verdict.REEXPORT, Verdict.SETTLED)
+        and sendable(record)
     )
 
 
@@ -332,9 +355,28 @@ def _repairs(
         if judgement.verdict is not Verdict.REPAIR or judgement.keep is None:
             continue
         present = tags.get(row.id, {})
-        extra = tuple(i for kind, ids in present.items() if kind is not judgement.keep for i in ids)
-        repairs.append(Repair(record, judgement.keep, judgement.keep not in present, extra))
+        stays = _relation(record, judgement.keep, present)
+        extra = tuple(i for ids in present.values() for i in ids if i != stays)
+        repairs.append(Repair(record, judgement.keep, not stays, extra, stays))
     return tuple(repairs)
+
+
+def _relation(
+    record: InvoiceRecord, keep: TagKind, present: Mapping[TagKind, tuple[str, ...]]
+) -> str:
+    """Which of the relations of the tag `keep` counts: the one that was written, else any."""
+    ids = present.get(keep, ())
+    return record.tag_relation if record.tag_relation in ids else next(iter(ids), "")
+
+
+def _seen(
+    judged: Iterable[Judged], tags: Mapping[str, Mapping[TagKind, tuple[str, ...]]]
+) -> tuple[Seen, ...]:
+    return tuple(
+        Seen(record, judgement.keep, _relation(record, judgement.keep, tags.get(row.id, {})))
+        for record, row, judgement in judged
+        if judgement.verdict is Verdict.SEEN and judgement.keep is not None
+    )
 
 
 def _forget(snapshot: Snapshot) -> tuple[str, ...]:

@@ -33,14 +33,13 @@ from sync.peppol.access_point import (
     Unknown,
 )
 from sync.ports import NotPrepared, Ports, Prepared
-from sync.source import NotConnectedError, Source, SourceGoneError
+from sync.source import Source, SourceGoneError
 from sync.tagging import Tagger
 
 log = structlog.get_logger(__name__)
 
 MAX_STEPS = 20  # of one visit; more would be a loop that `next_step` must not have
 NEEDS_ACCOUNT = frozenset({Step.PREPARE, Step.SUBMIT, Step.TAG})  # not after a disconnect
-SETTLE_CHECKS = 2  # lookups that could not tell before a person is asked
 
 
 class AttemptExpiredError(SyncError):
@@ -105,9 +104,10 @@ class Sender:
             Step.TELL: self._tell,
         }
         try:
-            if step in NEEDS_ACCOUNT:
-                await self._check_connected(record)
-            await steps[step](record)
+            if step in NEEDS_ACCOUNT and (reason := await self._no_account(record)):
+                await self._without_account(step, record, reason)
+            else:
+                await steps[step](record)
         except StoreError:
             raise
         except SyncError as error:
@@ -140,13 +140,21 @@ class Sender:
         )
         await self._book.write(record, later)
 
-    async def _check_connected(self, record: InvoiceRecord) -> None:
-        """Raise `NotConnectedError` unless the invoice's account is still the organisation's."""
+    async def _no_account(self, record: InvoiceRecord) -> Reason | None:
+        """Why nothing may be done with the invoice's account: it is not connected any more."""
         connection = await self._book.store.connection()
         if connection is None or connection.state is ConnectionState.DISCONNECTED:
-            raise NotConnectedError("no account is connected")
+            return Reason(code="withdrawn.disconnected")
         if connection.account != record.account:
-            raise NotConnectedError("another account is connected")
+            return Reason(code="withdrawn.account_replaced")
+        return None
+
+    async def _without_account(self, step: Step, record: InvoiceRecord, reason: Reason) -> None:
+        """Nothing is sent that nobody is connected for; a connect and a poll take it up again."""
+        if step is Step.TAG:
+            await self._source.postpone_tag(record.invoice_id)
+        else:
+            await self._book.write(record, delivery.withdrawn(record, reason, self._now()))
 
     def _now(self) -> datetime:
         return self._ports.now()
@@ -170,6 +178,7 @@ class Sender:
             )
             return
         result = await self._ports.preparer.prepare(content, order)
+        current = current.model_copy(update={"refetch": False})  # all was read just now
         if isinstance(result, NotPrepared):
             await self._book.write(record, self._unprepared(current, result))
         else:
@@ -217,11 +226,14 @@ class Sender:
             again = delivery.enter(record, InvoiceState.IMPORTED, self._now(), at=self._now())
             await self._book.write(record, again.model_copy(update={"refetch": True, "hold": ""}))
             return
+        # Whatever can fail is read before the claim: after it, only an answer settles it.
+        company = await self._company()
         claimed = await self._claim(record)
         policy = self._ports.policy
         guard = Guard(started, policy.attempt_deadline.total_seconds() / 2)
         saver = _Saver(self._book, claimed)
-        outcome = await self._hand_over(claimed, document, guard, saver)
+        submission = _submission(claimed, document, company)
+        outcome = await self._hand_over(submission, guard, saver)
         await self._keep_outcome(saver.record, self._after_submit(saver.record, outcome))
 
     async def _keep_outcome(self, claimed: InvoiceRecord, after: InvoiceRecord) -> None:
@@ -260,10 +272,9 @@ class Sender:
         return await self._book.write(record, claimed, durable=True)
 
     async def _hand_over(
-        self, record: InvoiceRecord, document: bytes, guard: Guard, saver: _Saver
+        self, submission: Submission, guard: Guard, saver: _Saver
     ) -> SubmitOutcome:
         """The one request. Whatever happens in it ends as one of four outcomes."""
-        submission = await self._submission(record, document)
         try:
             async with asyncio.timeout(self._ports.policy.request_timeout.total_seconds()):
                 return await self._ports.access_point.submit(submission, guard, saver)
@@ -271,30 +282,16 @@ class Sender:
             return NotTaken(error.reason)  # raised by guard or save: nothing was handed over
         except Exception as error:
             # Also a bug in an adapter: the request may have left.
-            log.exception("submit", org=self.org, invoice=record.invoice_id)
+            log.exception("submit", org=self.org, invoice=saver.record.invoice_id)
             return Unknown(
                 Reason(
                     code="attempt.lost", kind=Kind.UNKNOWN, params={"error": type(error).__name__}
                 )
             )
 
-    async def _submission(self, record: InvoiceRecord, document: bytes) -> Submission:
-        attempt = record.attempt
-        if attempt is None:
-            raise ValueError("no attempt")
+    async def _company(self) -> str:
         connection = await self._book.store.connection()
-        return Submission(
-            attempt_id=attempt.id,
-            sender=attempt.sender,
-            receiver=attempt.receiver,
-            document_type=attempt.document_type,
-            document=document,
-            number=record.number,
-            country=record.country,
-            claimed_at=attempt.claimed_at,
-            company=connection.company if connection else "",
-            provider_id=attempt.provider_id or "",
-        )
+        return connection.company if connection else ""
 
     def _after_submit(self, record: InvoiceRecord, outcome: SubmitOutcome) -> InvoiceRecord:
         now, policy, jitter = self._now(), self._ports.policy, self._ports.jitter()
@@ -330,7 +327,7 @@ class Sender:
 
     async def _settle(self, record: InvoiceRecord) -> None:
         document = await self._book.store.document(record.document_sha256) or b""
-        submission = await self._submission(record, document)
+        submission = _submission(record, document, await self._company())
         outcome = await self._ports.access_point.find(submission)
         await self._book.write(record, self._after_find(record, outcome))
 
@@ -343,15 +340,10 @@ class Sender:
         deadline = record.attempt.deadline if record.attempt else now
         if isinstance(outcome, Absent) and now >= deadline:
             return delivery.absent(record, now)
-        checks = 1 + (record.attempt.settle_checks if record.attempt else 0)
-        later = delivery.postpone(
-            record, now, self._ports.policy, self._ports.jitter(), reason=record.reason
-        )
         hopeless = isinstance(outcome, CannotTell) and not outcome.temporary
-        if record.attempt is not None:
-            attempt = record.attempt.model_copy(update={"settle_checks": checks})
-            later = later.model_copy(update={"attempt": attempt})
-        return delivery.tell(later) if hopeless and checks >= SETTLE_CHECKS else later
+        return delivery.unsettled(
+            record, now, self._ports.policy, self._ports.jitter(), hopeless=hopeless
+        )
 
     async def _check(self, record: InvoiceRecord) -> None:
         provider_id = record.attempt.provider_id if record.attempt else None
@@ -372,7 +364,12 @@ class Sender:
         if first:
             return record
         return delivery.still_pending(
-            record, status.provider_status, now, self._ports.policy, self._ports.jitter()
+            record,
+            status.provider_status,
+            now,
+            self._ports.policy,
+            self._ports.jitter(),
+            retry_after=status.retry_after,
         )
 
     # ---- tags and telling -------------------------------------------------------------------
@@ -383,6 +380,24 @@ class Sender:
 
     async def _tell(self, record: InvoiceRecord) -> None:
         await self._book.write(record, delivery.tell(record), action="overdue")
+
+
+def _submission(record: InvoiceRecord, document: bytes, company: str) -> Submission:
+    attempt = record.attempt
+    if attempt is None:
+        raise ValueError("no attempt")
+    return Submission(
+        attempt_id=attempt.id,
+        sender=attempt.sender,
+        receiver=attempt.receiver,
+        document_type=attempt.document_type,
+        document=document,
+        number=record.number,
+        country=record.country,
+        claimed_at=attempt.claimed_at,
+        company=company,
+        provider_id=attempt.provider_id or "",
+    )
 
 
 @dataclass(slots=True)

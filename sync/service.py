@@ -299,24 +299,44 @@ class Service:
         connection = await self.connection(org)
         if connection is None or connection.state is not ConnectionState.HELD:
             return False
-        for invoice_id in connection.held_invoices:
-            await self._restore(org, invoice_id, resend=resend)
-        action = "sent again after tags were lost" if resend else "tags restored"
+        # Killed half-way, a restored tag is restored again, which changes nothing. A second
+        # import would be one more document, so it begins only when nobody else decides any more;
+        # what is left of it after a kill is noticed as lost by the next poll.
+        if resend:
+            decided = await self._unhold_all(org, actor, "sent again after tags were lost")
+            await self._for_all(org, connection.held_invoices if decided else (), self._again)
+        else:
+            await self._for_all(org, connection.held_invoices, self._tagged_again)
+            decided = await self._unhold_all(org, actor, "tags restored")
+        if decided:
+            await self._ports.jobs.sync_now(org, uuid.uuid4().hex, actor)
+        return decided
+
+    async def _unhold_all(self, org: str, actor: str, action: str) -> bool:
+        """End the hold; False if somebody else did."""
         changes = {"state": ConnectionState.ACTIVE, "reason": None, "held_invoices": ()}
-        await self._connecting.change(org, actor, action, changes)
-        await self._ports.jobs.sync_now(org, uuid.uuid4().hex, actor)
-        return True
 
-    async def _restore(self, org: str, invoice_id: str, *, resend: bool) -> None:
-        now = self._ports.now()
+        def change(connection: Connection) -> Connection | None:
+            held = connection.state is ConnectionState.HELD
+            return connection.model_copy(update=changes) if held else None
 
-        def change(record: InvoiceRecord) -> InvoiceRecord:
-            if resend and record.state not in delivery.IN_FLIGHT:
-                return delivery.reexported(record, "", record.hold, now)
-            lost = {"tag": None, "tag_relation": "", "tagged_at": None, "tag_seen": False}
-            return record.model_copy(update=lost)
+        book = self._book(org)
+        return await book.change_connection(change, action=action, actor=actor) is not None
 
-        await self._decide(org, invoice_id, set(InvoiceState), change)
+    async def _for_all(self, org: str, invoice_ids: Collection[str], change: Change) -> None:
+        for invoice_id in invoice_ids:
+            await self._decide(org, invoice_id, set(InvoiceState), change)
+
+    def _again(self, record: InvoiceRecord) -> InvoiceRecord:
+        """The next import, unless its last one is still under way."""
+        if record.state in delivery.IN_FLIGHT:
+            return self._tagged_again(record)
+        return delivery.reexported(record, "", record.hold, self._ports.now())
+
+    def _tagged_again(self, record: InvoiceRecord) -> InvoiceRecord:
+        """As if no tag had ever been written, so that it is."""
+        lost = {"tag": None, "tag_relation": "", "tagged_at": None, "tag_seen": False}
+        return record.model_copy(update=lost | {"tag_retry_at": None})
 
     async def _decide(
         self, org: str, invoice_id: str, states: Collection[InvoiceState], change: Change

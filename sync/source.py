@@ -8,7 +8,7 @@ from datetime import timedelta
 from sync import delivery, planner
 from sync.book import Book
 from sync.errors import Kind, SyncError
-from sync.model import ConnectionState, InvoiceRecord
+from sync.model import Connection, ConnectionState, InvoiceRecord
 from sync.ports import Order, Ports
 from sync.sevdesk.errors import (
     ForbiddenError,
@@ -20,6 +20,7 @@ from sync.sevdesk.models import ContactRow, CustomFieldSetting, InvoiceRow
 from sync.store.organisation import ContactFact
 
 PEPPOL_ID_FIELD = "peppol id"  # name of the contact field in sevDesk, casefolded
+PROBE = timedelta(hours=1)  # how often a refused token is tried again
 FIELD_AGE = timedelta(minutes=10)  # custom fields are read at most this often
 
 
@@ -118,19 +119,21 @@ class Source:
 
     def is_connection(self, error: SyncError) -> bool:
         """Whether an error is about the organisation's connection, not about one invoice."""
-        return isinstance(error, (UnauthorizedError, ForbiddenError, NotConnectedError))
+        return is_refusal(error) or isinstance(error, NotConnectedError)
 
     async def connection_trouble(self, error: SyncError) -> None:
         """A refused token stops the organisation's sync, with one message."""
-        if not isinstance(error, (UnauthorizedError, ForbiddenError)):
+        if not is_refusal(error):
             return
-        connection = await self._book.store.connection()
-        if connection is None or connection.state is not ConnectionState.ACTIVE:
-            return
-        broken = connection.model_copy(
-            update={"state": ConnectionState.BROKEN, "reason": error.reason}
-        )
-        await self._book.write_connection(broken)
+        probe_at = self._ports.now() + PROBE
+
+        def change(connection: Connection) -> Connection | None:
+            if connection.state in (ConnectionState.BROKEN, ConnectionState.DISCONNECTED):
+                return None
+            broken = {"state": ConnectionState.BROKEN, "reason": error.reason}
+            return connection.model_copy(update=broken | {"next_sync": probe_at})
+
+        await self._book.change_connection(change)
 
     async def postpone_tag(self, invoice_id: str) -> None:
         """Try the tag again later; a write that was begun has changed the record meanwhile."""
@@ -144,6 +147,11 @@ class Source:
             "tag_failures": record.tag_failures + 1,
         }
         await self._book.write(record, record.model_copy(update=changes))
+
+
+def is_refusal(error: SyncError | None) -> bool:
+    """Whether sevDesk refuses the token."""
+    return isinstance(error, (UnauthorizedError, ForbiddenError))
 
 
 def gone(row: InvoiceRow) -> SourceGoneError:

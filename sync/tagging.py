@@ -14,14 +14,35 @@ import structlog
 from sync import delivery
 from sync.book import Book
 from sync.model import Event, EventKind, InvoiceRecord, TagKind
-from sync.planner import Repair, relation_name
+from sync.planner import Repair, relation_name, unknown_tags
 from sync.ports import Ports, Sevdesk
-from sync.sevdesk.errors import NotFoundError, RemovalRefusedError
+from sync.sevdesk.errors import BadAnswerError, NotFoundError, RemovalRefusedError
 from sync.sevdesk.models import TagRelation
 
 log = structlog.get_logger(__name__)
 
+NAMELESS = "?"  # name of a tag that sevDesk does not list; not asked for again
 REMOVAL_REFUSED = "removal_refused"  # flag: sevDesk does not remove tags; told once
+
+
+async def read_relations(
+    book: Book, sevdesk: Sevdesk
+) -> tuple[tuple[TagRelation, ...], dict[str, str]]:
+    """Which tag is on which object, and the names of the tags.
+
+    The tags themselves are listed only when one without a known name is met. Raises
+    `SevdeskError`, also when a relation cannot be read: it would look like a tag that a person
+    removed.
+    """
+    listing = await sevdesk.tag_relations()
+    if listing.broken:
+        raise BadAnswerError("unreadable tag relations", problem="tag relations")
+    names = await book.store.tag_names()
+    if unknown_tags(listing.rows, names):
+        nameless = {relation.tag_id: NAMELESS for relation in listing.rows}
+        names = nameless | {tag.id: tag.name for tag in (await sevdesk.tags()).rows}
+        await book.store.put_tag_names(names)
+    return listing.rows, names
 
 
 class Tagger:
@@ -49,7 +70,7 @@ class Tagger:
     async def repair(self, repair: Repair) -> InvoiceRecord:
         """What a poll found to be put right, with the relations that it has just read."""
         begun = await self._begin(repair.record)
-        relation = begun.tag_relation if begun.tag == repair.keep else ""
+        relation = repair.relation
         if repair.add:
             relation = (await self._add(begun, repair.keep)).id
         await self._remove(repair.remove)
@@ -62,9 +83,9 @@ class Tagger:
         if not record.tag_pending and record.tag is not None and record.tag_relation:
             return {record.tag: [record.tag_relation]}
         kinds = {kind.name_for(self._ports.prefix): kind for kind in TagKind}
-        names = await self._book.store.tag_names()
+        relations, names = await read_relations(self._book, self._sevdesk)
         found: dict[TagKind, list[str]] = {}
-        for relation in (await self._sevdesk.tag_relations()).rows:
+        for relation in relations:
             kind = kinds.get(relation_name(relation, names))
             is_ours = (relation.object_name, relation.object_id) == ("Invoice", record.invoice_id)
             if kind and is_ours:
@@ -77,7 +98,7 @@ class Tagger:
         relation = next(iter(present.get(wanted, ())), "")
         if not relation:
             relation = (await self._add(record, wanted)).id
-        await self._remove(i for kind, ids in present.items() if kind is not wanted for i in ids)
+        await self._remove(i for ids in present.values() for i in ids if i != relation)
         return await self._done(record, wanted, relation)
 
     async def _add(self, record: InvoiceRecord, kind: TagKind) -> TagRelation:

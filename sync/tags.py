@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sync.delivery import IN_FLIGHT, UNSENT
+from sync.delivery import BY_PERSON, IN_FLIGHT, UNSENT
 from sync.model import InvoiceRecord, InvoiceState, TagKind
 
 STRENGTH = (TagKind.UPLOADED, TagKind.FAILED, TagKind.SENT)
@@ -50,30 +50,42 @@ def judge(
     present: frozenset[TagKind],
     now: datetime,
     settles_within: timedelta = SETTLES_WITHIN,
+    *,
+    removes: bool = True,
 ) -> Judgement:
-    """What the tags on an open invoice of a synced contact mean for its record."""
+    """What the tags on an open invoice of a synced contact mean for its record.
+
+    `removes`: whether sevDesk takes tags off; where it does not, several are left alone.
+    """
     if not present:
-        return _judge_untagged(record, now - settles_within)
+        return _judge_untagged(record, now, settles_within)
     if record.state in IN_FLIGHT:
         # The result is about to replace whatever is there.
-        verdict = Verdict.NOTHING if record.tag_seen else Verdict.SEEN
-        return Judgement(verdict, record.tag or strongest(present))
-    if TagKind.SENT in present and record.state in UNSENT:
+        keep = record.tag or strongest(present)
+        return Judgement(Verdict.NOTHING if record.tag_seen else Verdict.SEEN, keep)
+    if TagKind.SENT in present and sendable(record):
         return Judgement(Verdict.SETTLED, TagKind.SENT)
     keep = _keep(record, present)
-    if present != {keep}:
-        return Judgement(Verdict.REPAIR, keep)
+    if keep not in present or (removes and present != {keep}):
+        return _repair(record, keep, now, settles_within)
     known = record.tag_seen and record.tag == keep and not record.tag_pending
     return Judgement(Verdict.NOTHING if known else Verdict.SEEN, keep)
 
 
-def _judge_untagged(record: InvoiceRecord, settled: datetime) -> Judgement:
-    if not record.tag_seen and record.tagged_at is not None and record.tagged_at > settled:
-        return Judgement(Verdict.NOTHING, record.tag)
-    if not was_seen(record):
-        return Judgement(Verdict.REPAIR, _keep(record, frozenset()))
-    # What is on its way is finished first: its result is tagged, and can be removed again.
-    return Judgement(Verdict.NOTHING if record.state in IN_FLIGHT else Verdict.REEXPORT)
+def _judge_untagged(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> Judgement:
+    if vanished(record, now, settles_within):
+        # What is on its way is finished first: its result is tagged, and can be removed again.
+        in_flight = record.state in IN_FLIGHT
+        return Judgement(Verdict.NOTHING if in_flight else Verdict.REEXPORT, record.tag)
+    return _repair(record, _keep(record, frozenset()), now, settles_within)
+
+
+def _repair(
+    record: InvoiceRecord, keep: TagKind, now: datetime, settles_within: timedelta
+) -> Judgement:
+    """Put it right, unless a write is under way or so fresh that the list may be older."""
+    wait = record.tag_pending or is_fresh(record, now, settles_within)
+    return Judgement(Verdict.NOTHING if wait else Verdict.REPAIR, keep)
 
 
 def _keep(record: InvoiceRecord, present: frozenset[TagKind]) -> TagKind:
@@ -86,6 +98,30 @@ def _keep(record: InvoiceRecord, present: frozenset[TagKind]) -> TagKind:
             return strongest(present) or record.tag or TagKind.UPLOADED
 
 
+def sendable(record: InvoiceRecord) -> bool:
+    """Whether it was not sent, and would be if everything were right."""
+    if record.state is InvoiceState.WITHDRAWN:
+        return record.reason is None or record.reason.code not in BY_PERSON
+    return record.state in UNSENT
+
+
 def was_seen(record: InvoiceRecord) -> bool:
     """Whether our tag was proven to be there: by a list, or by an answer that named it."""
     return record.tag_seen or bool(record.tag_relation)
+
+
+def is_fresh(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> bool:
+    """Whether the tag was written so recently that a list may not show it yet."""
+    if record.tag_seen or record.tagged_at is None:
+        return False
+    return record.tagged_at > now - settles_within
+
+
+def vanished(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> bool:
+    """Whether an invoice without our tags had one, so that a person must have removed it.
+
+    A write that was begun and not ended may itself have taken the tag off.
+    """
+    if record.tag_pending or is_fresh(record, now, settles_within):
+        return False
+    return was_seen(record)

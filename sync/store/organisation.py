@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -26,6 +28,8 @@ from sync.store.redis import Clients
 from sync.store.scripts import CLAIM_OWNER, CONNECTION, RELEASE, RENEW
 
 RUN_DAYS = 90
+OPEN_RUN = "open_run"  # flag: the run that began and has not ended
+ERASE_WAIT = timedelta(seconds=15)  # for a poll that runs; it renews its lease every ten
 ERASE = "-"  # instead of a ciphertext: delete the token
 MAX_DOCUMENT = 64 * 1024 * 1024  # of a stored document, unpacked
 
@@ -122,7 +126,10 @@ class Organisation:
         pipe.set(self.keys.run(run.id), run.model_dump_json(exclude={"counts"}), ex=age)
         pipe.expire(self.keys.run_counts(run.id), age)
         pipe.expire(self.keys.run_invoices(run.id), age)
-        if event:
+        if event is None:
+            pipe.hset(self.keys.flags, OPEN_RUN, run.id)
+        else:
+            pipe.hdel(self.keys.flags, OPEN_RUN)
             pipe.set(self.keys.last_run, run.id)
             pipe.xadd(self.keys.events, {"d": event.model_dump_json(exclude={"id"})})
         await pipe.execute()
@@ -136,20 +143,37 @@ class Organisation:
         kept = {state: int(n) for state, n in counts.items() if int(n) > 0}
         return SyncRun.model_validate_json(data).model_copy(update={"counts": kept})
 
+    async def open_run(self) -> str:
+        """Id of the run that was stored last and is not finished, or empty."""
+        return await self.flag(OPEN_RUN)
+
+    async def run_size(self, run_id: str) -> int:
+        """How many invoices belong to a run."""
+        return int(await self._redis.zcard(self.keys.run_invoices(run_id)))
+
+    async def drop_run(self, run_id: str) -> None:
+        """Forget a run that did nothing."""
+        pipe = self._exact.pipeline(transaction=True)
+        pipe.delete(self.keys.run(run_id))
+        pipe.hdel(self.keys.flags, OPEN_RUN)
+        await pipe.execute()
+
     async def last_run(self) -> SyncRun | None:
         """The newest run that was told."""
         run_id = await self._redis.get(self.keys.last_run)
         return await self.run(str(run_id)) if run_id else None
 
     @asynccontextmanager
-    async def lease(self, seconds: float) -> AsyncIterator[Lease | None]:
-        """Be the only one who polls; None if somebody is at it.
+    async def lease(
+        self, seconds: float, wait: timedelta = timedelta(0)
+    ) -> AsyncIterator[Lease | None]:
+        """Be the only one who polls; None if somebody is at it, and still is after `wait`.
 
         The lease saves requests, no more: two polls at once are harmless, because every
         transition is refused when the record was changed.
         """
         lease = Lease(self._clients, self.keys.lease, seconds)
-        if not await lease.take():
+        if not await lease.take_within(wait.total_seconds()):
             yield None
             return
         try:
@@ -305,9 +329,16 @@ class Organisation:
         connection = await self.connection()
         if connection is not None:
             await self.release_account(connection.account)
+        # Without a connection no import begins. A poll that runs gets the time to notice.
+        await self._exact.unlink(self.keys.connection, self.keys.token)
+        async with self.lease(ERASE_WAIT.total_seconds(), ERASE_WAIT):
+            await self._unlink_all()
+        await self._unlink_all()  # what a worker wrote while the first pass ran
+        await self._redis.srem(ORGS, self.org)
+
+    async def _unlink_all(self) -> None:
         async for key in self._redis.scan_iter(match=_literal(self.keys.prefix) + "*", count=1000):
             await self._exact.unlink(key)
-        await self._redis.srem(ORGS, self.org)
 
 
 class Lease:
@@ -323,6 +354,15 @@ class Lease:
     async def take(self) -> bool:
         """Whether it is ours now."""
         return bool(await self._client.set(self._key, self._token, nx=True, px=self._milliseconds))
+
+    async def take_within(self, seconds: float) -> bool:
+        """Whether it is ours within some seconds."""
+        give_up = time.monotonic() + seconds
+        while not await self.take():
+            if time.monotonic() >= give_up:
+                return False
+            await asyncio.sleep(min(0.2, seconds))
+        return True
 
     async def renew(self) -> bool:
         """Extend it; False if it was lost."""

@@ -2,11 +2,14 @@
 -- KEYS[1] the record; every other key has the same prefix and so the same slot.
 -- ARGV: 1 prefix, 2 invoice id, 3 expected version, 4 state, 5 run, 6 record as JSON,
 --       7 state since (s), 8 due (s) or '', 9 number, 10 event JSON or '', 11 audit JSON or ''
--- Returns the new version, or -1 if the record is not at the expected version.
+-- Returns the new version, or -1 if the record is not at the expected version, or would be new
+-- to an organisation without a connection.
 local prefix, id = ARGV[1], ARGV[2]
 local old = redis.call('HMGET', KEYS[1], 'v', 's', 'r')
 local version = old[1] or '0'
 if version ~= ARGV[3] then return -1 end
+-- Nothing begins for an organisation that was erased meanwhile.
+if version == '0' and redis.call('EXISTS', prefix .. 'conn') == 0 then return -1 end
 
 local state, run = ARGV[4], ARGV[5]
 local next_version = tonumber(version) + 1

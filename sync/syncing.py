@@ -1,0 +1,300 @@
+"""One sync under way: read, plan, carry out.
+
+What is wrong with one invoice does not keep the others waiting; what is wrong with the account
+or with sevDesk itself ends the sync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
+
+import structlog
+
+from sync import delivery, planner
+from sync.book import Book
+from sync.errors import Kind, Reason, StaleRecordError, SyncError
+from sync.importing import Importer
+from sync.model import Connection, ConnectionState, InvoiceRecord, SyncRun
+from sync.planner import Plan, Snapshot
+from sync.ports import Ports, Sevdesk
+from sync.sevdesk.errors import NotFoundError, RateLimitedError, SevdeskError
+from sync.sevdesk.models import InvoiceRow
+from sync.source import PeppolIds, Source, contact_fact, describe, is_refusal
+from sync.store.organisation import ContactFact
+from sync.tagging import REMOVAL_REFUSED, Tagger, read_relations
+
+log = structlog.get_logger(__name__)
+
+IMPORTS_AT_ONCE = 2  # sevDesk asks for few concurrent requests (facts: limits)
+MANY_CONTACTS = 25  # from here one list of all contacts costs less than reading each
+ENOUGH = 3  # calls about single invoices that failed, after which sevDesk itself is in trouble
+
+
+class Stopped(Exception):  # noqa: N818 - a signal, not an error
+    """The process is to end, or the lease is lost; what is left is done by the next poll."""
+
+
+class Round:
+    """One sync of one organisation. `run` has what was done so far, also after an error."""
+
+    def __init__(
+        self, ports: Ports, book: Book, run: SyncRun, go_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        """`go_on`: whether the sync may still go on."""
+        self._ports = ports
+        self._book = book
+        self._store = book.store
+        self._source = Source(ports, book)
+        self._may_go_on = go_on
+        self._failures = 0
+        self._not_imported: SevdeskError | None = None
+        self.run = run
+        self.kept = False  # the run is in the store
+
+    async def sync(self, connection: Connection) -> None:
+        """Do it all. Raises `Stopped`, `SyncError`."""
+        sevdesk = await self._ports.sevdesk(self._book.org)
+        if self.run.trigger != "poll":
+            await self._keep()
+            await PeppolIds(self._ports, self._book).refresh()
+        snapshot = await self._read(sevdesk, connection)
+        plan = planner.plan(snapshot)
+        if plan.reexports and not plan.lost:
+            # A removal decides that something is sent again, so two readings must agree on it.
+            relations, names = await read_relations(self._book, sevdesk)
+            plan = planner.plan(replace(snapshot, relations=relations, tag_names=names))
+        self._count(
+            seen=plan.considered,
+            to_import=len(plan.imports),
+            skipped=plan.skipped,
+            foreign=plan.foreign,
+        )
+        if plan.lost:
+            await self._hold(plan.lost)
+            return
+        if connection.state is ConnectionState.HELD:
+            await self._release()
+        await self._carry_out(plan, sevdesk, connection)
+
+    # ---- read -------------------------------------------------------------------------------
+
+    async def _read(self, sevdesk: Sevdesk, connection: Connection) -> Snapshot:
+        records = await self._records(connection)
+        relations, names = await read_relations(self._book, sevdesk)
+        open_, partly = await sevdesk.invoices(200), await sevdesk.invoices(750)
+        broken = (*open_.broken, *partly.broken)
+        snapshot = Snapshot(
+            connection=connection,
+            prefix=self._ports.prefix,
+            now=self._ports.now(),
+            rows=_each_once((*open_.rows, *partly.rows)),
+            relations=relations,
+            tag_names=names,
+            parents={i: f.parent_id for i, f in (await self._store.contacts()).items()},
+            records=records,
+            unexportable=await self._store.unexportable(),
+            unreadable=frozenset(b.id for b in broken if b.id),
+            complete=all(b.id for b in broken),
+            removes=not await self._store.flag(REMOVAL_REFUSED),
+            settles_within=self._ports.settles_within,
+        )
+        return await self._with_parents(sevdesk, snapshot)
+
+    async def _records(self, connection: Connection) -> dict[str, InvoiceRecord]:
+        ids = await self._store.records.all_ids()
+        records = await self._store.records.get_many(sorted(ids))
+        return {r.invoice_id: r for r in records if r.account == connection.account}
+
+    async def _with_parents(self, sevdesk: Sevdesk, snapshot: Snapshot) -> Snapshot:
+        """Read contacts that are met for the first time: their organisation may be tagged."""
+        unknown = planner.contacts_to_read(snapshot)
+        if not unknown:
+            return snapshot
+        found: dict[str, ContactFact] = {}
+        if len(unknown) >= MANY_CONTACTS:
+            now = self._ports.now().timestamp()
+            for row in (await sevdesk.contacts()).rows:
+                found[row.id] = contact_fact(row, now)
+        # Whoever is in no list is deleted, and need not be asked for again.
+        for contact_id in unknown:
+            if contact_id not in found:
+                await self._alone(self._contact(sevdesk, contact_id, found))
+        await self._store.put_contacts(found)
+        parents = {i: fact.parent_id for i, fact in found.items()}
+        return replace(snapshot, parents={**snapshot.parents, **parents})
+
+    async def _contact(
+        self, sevdesk: Sevdesk, contact_id: str, found: dict[str, ContactFact]
+    ) -> None:
+        self._go_on()
+        now = self._ports.now().timestamp()
+        try:
+            found[contact_id] = contact_fact(await sevdesk.contact(contact_id), now)
+        except NotFoundError:
+            found[contact_id] = ContactFact(contact_id=contact_id, read_at=now)
+
+    # ---- carry out --------------------------------------------------------------------------
+
+    async def _carry_out(self, plan: Plan, sevdesk: Sevdesk, connection: Connection) -> None:
+        if plan.imports or plan.reexports:
+            await self._keep()
+        await self._store.drop_unexportable(*plan.forget)
+        for withdraw in plan.withdrawals:
+            await self._alone(self._withdraw(withdraw))
+        for record in plan.gone:
+            await self._alone(self._gone(record))
+        for seen in plan.seen:
+            await self._alone(self._seen(seen))
+        for reexport in plan.reexports:
+            await self._alone(self._reexport(reexport))
+        for record in plan.resumes:
+            await self._alone(self._resume(record))
+        tagger = Tagger(self._ports, self._book, sevdesk)
+        for repair in plan.repairs:
+            self._go_on()
+            await self._alone(self._repair(tagger, repair))
+        await self._import_all(plan, sevdesk, connection)
+
+    async def _alone(self, step: Awaitable[object]) -> SevdeskError | None:
+        """A step about one object; its trouble is not the others'.
+
+        A record that changed meanwhile is looked at again by the next poll.
+        """
+        try:
+            await step
+        except StaleRecordError:
+            log.info("stale record left to the next poll", org=self._book.org)
+        except SevdeskError as error:
+            self._failures += 1
+            if is_refusal(error) or isinstance(error, RateLimitedError):
+                raise
+            if self._failures >= ENOUGH and error.kind is not Kind.PERMANENT:
+                raise
+            log.warning("step of a sync failed", org=self._book.org, error=error.reason_code)
+            return error
+        return None
+
+    async def _withdraw(self, withdraw: planner.Withdraw) -> None:
+        after = delivery.withdrawn(withdraw.record, withdraw.reason, self._ports.now())
+        if withdraw.tag is not None:
+            after = after.model_copy(
+                update={"tag": withdraw.tag, "tag_relation": "", "tag_seen": True}
+            )
+        await self._book.write(withdraw.record, after)
+
+    async def _gone(self, record: InvoiceRecord) -> None:
+        """It is in no list of open invoices: read it once to learn why."""
+        self._go_on()
+        error = await self._source.why_gone(record)
+        if error is not None:
+            after = delivery.withdrawn(record, error.reason, self._ports.now())
+            await self._book.write(record, after)
+
+    async def _seen(self, seen: planner.Seen) -> None:
+        changes: dict[str, object] = {
+            "tag_seen": True,
+            "tag": seen.keep,
+            "tag_relation": seen.relation,
+            "tag_pending": False,
+        }
+        await self._book.write(seen.record, seen.record.model_copy(update=changes))
+
+    async def _reexport(self, reexport: planner.Reexport) -> None:
+        after = delivery.reexported(
+            describe(reexport.record, reexport.row), self.run.id, reexport.hold, self._ports.now()
+        )
+        await self._book.write(reexport.record, after, action="imported again")
+        self._count(reexported=self.run.reexported + 1)
+
+    async def _resume(self, record: InvoiceRecord) -> None:
+        await self._book.write(record, delivery.resumed(record, self.run.id, self._ports.now()))
+
+    async def _repair(self, tagger: Tagger, repair: planner.Repair) -> None:
+        try:
+            await tagger.repair(repair)
+        except SevdeskError:
+            await self._source.postpone_tag(repair.record.invoice_id)
+            raise
+        self._count(repaired=self.run.repaired + 1)
+
+    async def _import_all(self, plan: Plan, sevdesk: Sevdesk, connection: Connection) -> None:
+        importer = Importer(self._ports, self._book, self._source, connection.account, self.run.id)
+        skipped = self.run.skipped
+
+        async def one(order: planner.Import) -> None:
+            self._go_on()
+            failed = await self._alone(importer.take(order, sevdesk))
+            self._not_imported = self._not_imported or failed
+
+        try:
+            await _bounded(one, plan.imports, IMPORTS_AT_ONCE)
+        finally:
+            self._count(imported=importer.imported, skipped=skipped + importer.skipped)
+        if self._not_imported is not None:
+            raise self._not_imported
+
+    # ---- the rest ---------------------------------------------------------------------------
+
+    async def _keep(self) -> None:
+        """Store the run, so that its progress shows; a run that is never ended is noticed."""
+        self.kept = True
+        await self._store.put_run(self.run)
+
+    async def _hold(self, lost: tuple[str, ...]) -> None:
+        """Most tags vanished at once: stop, and ask. Nothing is imported meanwhile."""
+        reason = Reason(
+            code="connection.tags_lost",
+            kind=Kind.PRECONDITION,
+            params={"count": str(len(lost))},
+        )
+        held = {"state": ConnectionState.HELD, "reason": reason, "held_invoices": lost}
+
+        def change(connection: Connection) -> Connection | None:
+            if connection.state in (ConnectionState.HELD, ConnectionState.DISCONNECTED):
+                return None
+            return connection.model_copy(update=held)
+
+        await self._book.change_connection(change)
+
+    async def _release(self) -> None:
+        """The tags that were missed are back."""
+        changes = {"state": ConnectionState.ACTIVE, "reason": None, "held_invoices": ()}
+
+        def change(connection: Connection) -> Connection | None:
+            held = connection.state is ConnectionState.HELD
+            return connection.model_copy(update=changes) if held else None
+
+        await self._book.change_connection(change)
+
+    def _count(self, **changes: int) -> None:
+        self.run = self.run.model_copy(update=changes)
+
+    def _go_on(self) -> None:
+        if self._ports.stopping() or not self._may_go_on():
+            raise Stopped
+
+
+def _each_once(rows: Iterable[InvoiceRow]) -> tuple[InvoiceRow, ...]:
+    """An invoice that was partly paid between the two lists is in both: the later one counts."""
+    return tuple({row.id: row for row in rows}.values())
+
+
+async def _bounded[T](
+    work: Callable[[T], Awaitable[None]], items: Iterable[T], at_once: int
+) -> None:
+    """Run `work` for all items, a few at once; the first error ends it all."""
+    iterator = iter(items)
+
+    async def worker() -> None:
+        for item in iterator:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(worker())
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+        raise first if isinstance(first, (SyncError, Stopped)) else errors from None

@@ -1,0 +1,318 @@
+"""A world to run the engine in: one Valkey, stand-ins outside, a clock that tests move.
+
+`World` is what outlives a process: the store, sevDesk, the access point, the time. `Engine` is
+one life of a process in it; after a crash a test makes another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sync import delivery
+from sync.connecting import Connecting
+from sync.delivery import Policy
+from sync.drain import TAKEN_FOR, Drain, next_due
+from sync.errors import Kind, Reason
+from sync.model import (
+    Connection,
+    ConnectionState,
+    DocumentType,
+    Event,
+    InvoiceRecord,
+    InvoiceState,
+    ParticipantId,
+    SyncRun,
+)
+from sync.polling import Poller
+from sync.ports import NotPrepared, Order, Ports, Prepared
+from sync.service import Service
+from sync.store.keys import Keys
+from sync.store.redis import Clients
+from sync.vault import Vault
+from tests.engine.access_point import AccessPointStandIn, Provider
+from tests.engine.crash import Process, crashing
+from tests.engine.sevdesk import SevdeskAccount, SevdeskStandIn
+
+START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+POLL = timedelta(seconds=300)
+ORG = "T1"
+ME = "U1"
+SENDER = ParticipantId(scheme="9930", value="DE123456788")
+RECEIVER = ParticipantId(scheme="0204", value="991-1234512345-06")
+TYPE = DocumentType(id="urn:test::Invoice##billing::2.1", process="urn:test:billing")
+S = InvoiceState
+
+
+class Clock:
+    """The time of the world."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def forward(self, by: timedelta) -> None:
+        self.at += by
+
+    def to(self, at: datetime) -> None:
+        self.at = max(self.at, at)
+
+
+@dataclass
+class RecordingJobs:
+    """`sync.ports.Jobs` that keeps what it was told."""
+
+    deliveries: list[tuple[str, datetime]] = field(default_factory=list)
+    notified: Counter[str] = field(default_factory=Counter)
+    polls: list[tuple[str, bool]] = field(default_factory=list)
+    syncs: list[tuple[str, str, str]] = field(default_factory=list)
+
+    async def hint_delivery(self, org: str, at: datetime) -> None:
+        self.deliveries.append((org, at))
+
+    async def hint_notify(self, org: str) -> None:
+        self.notified[org] += 1
+
+    async def hint_poll(self, org: str, *, soon: bool = False) -> None:
+        self.polls.append((org, soon))
+
+    async def sync_now(self, org: str, run_id: str, actor: str) -> None:
+        self.syncs.append((org, run_id, actor))
+
+
+class WordPreparer:
+    """Decides by the first word of the document: `ok`, `blocked`, `broken` or `down`."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+
+    async def prepare(self, source: bytes, order: Order) -> Prepared | NotPrepared:
+        self.orders.append(order)
+        word = source.split(b" ")[0]
+        if word == b"down":
+            return NotPrepared(reason=Reason(code="peppol.lookup.down", kind=Kind.TRANSIENT))
+        if word == b"blocked" and order.chosen is None:
+            return NotPrepared(
+                reason=Reason(code="peppol.lookup.not_registered", kind=Kind.PRECONDITION),
+                candidates=(RECEIVER,),
+            )
+        if word == b"broken":
+            return NotPrepared(reason=Reason(code="document.broken", kind=Kind.PERMANENT))
+        content = b"document of " + source
+        return Prepared(
+            content=content,
+            sha256=hashlib.sha256(content).hexdigest(),
+            sender=order.sender or SENDER,
+            receiver=order.chosen or RECEIVER,
+            document_type=TYPE,
+            country="DE",
+            rules="test",
+        )
+
+
+@dataclass
+class Engine:
+    """One life of a process."""
+
+    world: World
+    ports: Ports
+    process: Process
+    connecting: Connecting
+    service: Service
+    jobs: RecordingJobs
+    drain: Drain
+    preparer: WordPreparer
+
+    async def poll(self, org: str = ORG, trigger: str = "poll") -> SyncRun | None:
+        return await Poller(self.ports, org).poll(f"run-{next(self.world.runs)}", trigger)
+
+    async def work(self, org: str = ORG) -> None:
+        """Whatever is due now."""
+        await self.drain.run(org)
+
+
+@dataclass
+class World:
+    """What outlives a process."""
+
+    url: str
+    clock: Clock = field(default_factory=Clock)
+    accounts: dict[str, SevdeskAccount] = field(default_factory=dict)
+    provider: Provider = field(default_factory=Provider)
+    vault: Vault = field(default_factory=lambda: Vault([b"k" * 32]))
+    runs: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    opened: list[Clients] = field(default_factory=list)
+    poll_every: timedelta = POLL
+    stopping: bool = False
+
+    # ---- what is in it ----------------------------------------------------------------------
+
+    def add_account(self, account_id: str = "100", token: str = "good-token") -> SevdeskAccount:
+        account = SevdeskAccount(account_id, self.clock, token)
+        self.accounts[token] = account
+        return account
+
+    @property
+    def sevdesk(self) -> SevdeskAccount:
+        return next(iter(self.accounts.values()))
+
+    def engine(self, process: Process | None = None) -> Engine:
+        """A fresh process."""
+        process = process or Process()
+        clients = Clients(self.url)
+        self.opened.append(clients)
+        jobs, preparer = RecordingJobs(), WordPreparer()
+
+        async def open_(org: str) -> SevdeskStandIn:
+            return await connecting.open(org)  # type: ignore[return-value]
+
+        ports = Ports(
+            clients=crashing(clients, process),
+            jobs=jobs,
+            access_point=AccessPointStandIn(self.provider, process),
+            preparer=preparer,
+            sevdesk=open_,
+            policy=Policy(),
+            poll=self.poll_every,
+            now=self.clock,
+            jitter=lambda: 0.5,
+            stopping=lambda: self.stopping,
+        )
+        connecting = Connecting(ports, self.vault, lambda org, token: self._client(token, process))
+        return Engine(
+            world=self,
+            ports=ports,
+            process=process,
+            connecting=connecting,
+            service=Service(ports, connecting, "https://sevdesk.invalid"),
+            jobs=jobs,
+            drain=Drain(ports),
+            preparer=preparer,
+        )
+
+    def _client(self, token: str, process: Process) -> SevdeskStandIn:
+        return SevdeskStandIn(self.accounts, token, process)
+
+    async def close(self) -> None:
+        for clients in self.opened:
+            await clients.aclose()
+
+    # ---- time passes ------------------------------------------------------------------------
+
+    async def after_a_crash(self, org: str = ORG) -> None:
+        """The leases of the dead end; they are real time, which tests do not wait for."""
+        async with raw(self.url) as redis:
+            await redis.delete(Keys(org).lease)
+        self.clock.forward(TAKEN_FOR)
+
+    async def run_until(self, engine: Engine, until: datetime, org: str = ORG) -> None:
+        """Polls and due work in the order of their time."""
+        poll_at = self.clock()
+        while True:
+            await engine.work(org)
+            due = await next_due(engine.ports, org)
+            at = min(poll_at, due) if due else poll_at
+            if at > until:
+                self.clock.to(until)
+                return
+            self.clock.to(at)
+            if self.clock() >= poll_at:
+                await engine.poll(org)
+                poll_at += self.poll_every
+
+    async def run_for(self, engine: Engine, org: str = ORG, **time: float) -> None:
+        await self.run_until(engine, self.clock() + timedelta(**time), org)
+
+
+@asynccontextmanager
+async def raw(url: str) -> AsyncIterator[Any]:
+    """A client that no process owns."""
+    clients = Clients(url)
+    try:
+        yield clients.redis
+    finally:
+        await clients.aclose()
+
+
+async def record(engine: Engine, invoice_id: str, org: str = ORG) -> InvoiceRecord:
+    """The record, which must be there."""
+    found = await engine.ports.organisation(org).records.get(invoice_id)
+    assert found is not None, f"{invoice_id} has no record"
+    return found
+
+
+async def events(engine: Engine, org: str = ORG) -> list[Event]:
+    return await engine.service.events(org, "", 100_000)
+
+
+async def told(engine: Engine, invoice_id: str, org: str = ORG) -> list[str]:
+    """The states that `bot` was told of, oldest first."""
+    return [e.after for e in await events(engine, org) if e.invoice_id == invoice_id]
+
+
+async def connection(engine: Engine, org: str = ORG) -> Connection:
+    found = await engine.ports.organisation(org).connection()
+    assert found is not None
+    return found
+
+
+def stuck(found: InvoiceRecord) -> bool:
+    """Neither final, nor waiting for a person who knows, nor to be looked at again."""
+    if found.state in delivery.FINAL | {S.WAITING, S.BLOCKED}:
+        return False
+    return delivery.wake_at(found) is None and not found.overdue
+
+
+async def inconsistencies(engine: Engine, org: str = ORG) -> list[str]:
+    """What does not fit together in the store of an organisation."""
+    store = engine.ports.organisation(org)
+    keys, redis = Keys(org), engine.ports.clients.redis
+    ids = await store.records.all_ids()
+    records = {r.invoice_id: r for r in await store.records.get_many(ids)}
+    problems = [f"{i} is in the set without a record" for i in ids - records.keys()]
+    for state in S:
+        members = set(await redis.zrange(keys.state(state), 0, -1))
+        truth = {i for i, r in records.items() if r.state is state}
+        if members != truth:
+            problems.append(f"state set {state} holds {members}, not {truth}")
+    due = dict(await redis.zrange(keys.due, 0, -1, withscores=True))
+    problems += _due_problems(records, due, engine.ports.now)
+    problems += await _run_problems(engine, org, records)
+    return problems
+
+
+def _due_problems(
+    records: dict[str, InvoiceRecord], due: dict[str, float], now: Callable[[], datetime]
+) -> list[str]:
+    latest = (now() + TAKEN_FOR).timestamp()
+    problems = []
+    for i, found in records.items():
+        at = delivery.wake_at(found)
+        if (at is None) != (i not in due):
+            problems.append(f"{i} in {found.state}: due {due.get(i)}, wake at {at}")
+        elif at is not None and due[i] > max(at.timestamp(), latest):
+            problems.append(f"{i} is due later than it wakes")
+    return problems
+
+
+async def _run_problems(engine: Engine, org: str, records: dict[str, InvoiceRecord]) -> list[str]:
+    redis: Any = engine.ports.clients.redis
+    problems = []
+    for run in {r.run for r in records.values() if r.run}:
+        kept = await redis.hgetall(Keys(org).run_counts(run))
+        truth = Counter(r.state.value for r in records.values() if r.run == run)
+        if {s: int(n) for s, n in kept.items() if int(n)} != dict(truth):
+            problems.append(f"run {run} counts {kept}, not {dict(truth)}")
+    return problems
+
+
+def active(found: Connection) -> bool:
+    return found.state is ConnectionState.ACTIVE
