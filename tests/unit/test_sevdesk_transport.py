@@ -70,3 +70,23 @@ async def test_a_silent_server_is_a_read_error(http: httpx.AsyncClient):
         with pytest.raises(httpx.ReadError):
             await http.get(url, timeout=0.05)
         await http.aclose()
+
+
+@pytest.mark.parametrize("ending", ["stall", "reset"])
+async def test_a_body_that_breaks_off_is_a_read_error(http: httpx.AsyncClient, ending: str):
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        await writer.drain()
+        if ending == "reset":
+            await asyncio.sleep(0.05)  # the client has the head and waits for the body
+            writer.transport.abort()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(half, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(httpx.ReadError) as caught:
+            await http.get(url, timeout=0.3)
+        assert caught.value.__cause__ is None
+        await http.aclose()
