@@ -267,7 +267,9 @@ class EmbeddedStore:
         except TimeoutError:
             raise StoreError(f"the embedded store did not start: {self._last_words()}") from None
         except OSError as error:
-            raise StoreError(f"the embedded store cannot start: {error.strerror}") from None
+            raise StoreError(
+                f"the embedded store cannot start in {self.data_dir}: {error.strerror}"
+            ) from None
 
     def _step(self, executable: Path) -> bool:
         """Take one step towards a server that answers; True when there is one."""

@@ -70,11 +70,16 @@ _known: set[str] = set()
 
 
 def register_secrets(*values: str | SecretStr | None) -> None:
-    """From now on these never leave in a log line, whatever they look like."""
+    """From now on these never leave in a log line, whatever they look like.
+
+    Of a comma-separated list each part is a secret, too.
+    """
     for value in values:
-        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        if plain and len(plain) >= SHORTEST_SECRET:
-            _known.update({plain, json.dumps(plain, ensure_ascii=False)[1:-1], repr(plain)[1:-1]})
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        for part in {plain, *(piece.strip() for piece in plain.split(","))}:
+            if len(part) >= SHORTEST_SECRET:
+                escaped = json.dumps(part, ensure_ascii=False)[1:-1]
+                _known.update({part, escaped, repr(part)[1:-1]})
 
 
 def redact(text: str) -> str:

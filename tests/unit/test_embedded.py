@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -107,3 +108,16 @@ async def test_the_server_gets_no_secret_of_ours(
         assert store._process is not None
         proc = Path(f"/proc/{store._process.pid}")
         assert b"c4nary" not in (proc / "environ").read_bytes() + (proc / "cmdline").read_bytes()
+
+
+async def test_a_read_only_disk_is_told_with_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_only(*_: object) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "open", read_only)
+    with pytest.raises(StoreError) as caught:
+        await EmbeddedStore(tmp_path).start()
+    assert "Read-only file system" in str(caught.value)
+    assert str(tmp_path) in str(caught.value)

@@ -120,6 +120,12 @@ def test_a_registered_secret_of_any_shape_never_leaves(output: io.StringIO, secr
     assert written.count(log.MASK) == 4
 
 
+def test_each_key_of_a_list_is_a_secret(output: io.StringIO) -> None:
+    register_secrets("first-key-1111, second-key-2222")
+    structlog.get_logger("test").info("got second-key-2222")
+    assert "second-key" not in output.getvalue()
+
+
 def test_a_short_value_is_not_registered() -> None:
     register_secrets("abc", "", None)
     assert redact("abcdef") == "abcdef"
