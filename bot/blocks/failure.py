@@ -1,0 +1,58 @@
+"""A message of its own for an invoice that needs a person, updated in place until it is solved."""
+
+from __future__ import annotations
+
+from bot.blocks import invoice, kit
+from bot.blocks.invoice import Shown
+from bot.blocks.kit import Block, Card
+from bot.reasons import findings, next_step, sentence
+from bot.texts import Mrkdwn, Texts
+from sync.model import InvoiceState
+
+
+def failure(t: Texts, shown: Shown) -> Card:
+    """The invoice, why it was not sent, what to do, and the buttons for it."""
+    text = invoice.headline(t, shown)
+    return kit.card(
+        text,
+        [
+            kit.section(text),
+            *_explanation(t, shown),
+            kit.context(*_small_print(t, shown)),
+            invoice.row(shown.record, invoice.buttons(t, shown)),
+        ],
+    )
+
+
+def _explanation(t: Texts, shown: Shown) -> list[Block]:
+    record = shown.record
+    if record.state is InvoiceState.UNCONFIRMED:
+        return [kit.section(t.md("unconfirmed.explanation"))]
+    if record.reason is None or record.state is InvoiceState.SENT:
+        return []
+    if not invoice.asks(record):
+        return [kit.section(sentence(t, record.reason))]
+    blocks = [
+        kit.section(t.md("failure.reason", reason=sentence(t, record.reason))),
+        kit.section(t.md("failure.next", step=next_step(t, record.reason))),
+    ]
+    listed = findings(t, record.reason)
+    if listed:
+        blocks.insert(1, kit.section(Mrkdwn("\n".join(listed))))
+    return blocks
+
+
+def _small_print(t: Texts, shown: Shown) -> list[Mrkdwn]:
+    record = shown.record
+    parts = [invoice.progress(t, record)]
+    if record.due_date:
+        parts.append(t.md("small.due", date=t.date(record.due_date)))
+    if record.attempts:
+        parts.append(t.md("small.attempt", n=t.number(record.attempts)))
+    if record.receiver:
+        parts.append(t.md("small.receiver", participant=str(record.receiver)))
+    if record.attempt and record.attempt.provider_status:
+        parts.append(t.md("small.provider", status=record.attempt.provider_status))
+    if record.rules and record.reason and record.reason.findings:
+        parts.append(t.md("small.rules", rules=record.rules))
+    return parts

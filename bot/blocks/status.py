@@ -1,0 +1,186 @@
+"""`/sevdesk status`, `/sevdesk invoices`, `/sevdesk help`: what one person asked to see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bot.blocks import invoice, kit
+from bot.blocks.connection import problem_key
+from bot.blocks.digest import counts, paragraphs
+from bot.blocks.invoice import Shown
+from bot.blocks.kit import Block, Card
+from bot.prefs import Prefs
+from bot.reasons import in_words, sentence
+from bot.texts import Mrkdwn, Texts, channel_link, clean, mention
+from sync.model import Connection, ConnectionState, Overview
+
+PAGE = 10  # invoices on a page
+COMMANDS = (
+    "connect",
+    "sync",
+    "status",
+    "invoices",
+    "retry",
+    "settings",
+    "export",
+    "disconnect",
+    "help",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that the card shows."""
+
+    overview: Overview
+    prefs: Prefs
+    needs_person: tuple[Shown, ...] = ()
+
+
+def status(t: Texts, data: Status) -> Card:
+    """Connection, last and next sync, counts by state, what needs a person."""
+    connection = data.overview.connection
+    if connection is None or connection.state is ConnectionState.DISCONNECTED:
+        return not_connected(t)
+    blocks = status_blocks(t, data, connection)
+    title = t.md("status.title", account=clean(connection.account_name, 80))
+    buttons = (
+        kit.button(t.plain("button.sync"), "home_sync", style="primary"),
+        kit.button(t.plain("button.invoices"), "invoices_list", "all:0"),
+    )
+    return kit.card(title, [*blocks, kit.actions(*buttons)])
+
+
+def not_connected(t: Texts) -> Card:
+    """Nothing is connected yet: say how."""
+    title = t.md("not_connected.title")
+    button = kit.button(t.plain("button.connect"), "home_connect", style="primary")
+    return kit.card(title, [kit.section(title), kit.actions(button)])
+
+
+def status_blocks(t: Texts, data: Status, connection: Connection) -> list[Block]:
+    """What status and the Home tab share."""
+    return [
+        kit.section(t.md("status.title", account=clean(connection.account_name, 80))),
+        *_health(t, data, connection),
+        kit.context(*_times(t, data.overview, connection)),
+        *_counts(t, data.overview),
+        *_needs_person(t, data),
+        *_skipped(t, data.overview),
+    ]
+
+
+def _health(t: Texts, data: Status, connection: Connection) -> list[Block]:
+    lines: list[Mrkdwn] = [t.md(f"connection.{connection.state.value}")]
+    trouble = connection.reason or connection.last_error
+    if trouble:
+        lines.append(in_words(t, trouble))
+    lines.append(t.md(f"status.mode.{'ask' if connection.ask_before_sending else 'automatic'}"))
+    lines.append(_where(t, data.prefs))
+    return [kit.section(Mrkdwn("\n".join(lines)))]
+
+
+def _where(t: Texts, prefs: Prefs) -> Mrkdwn:
+    if prefs.channel_problem:
+        channel = channel_link(prefs.problem_channel)
+        return t.md(problem_key(prefs.channel_problem), channel=channel)
+    if not prefs.channel:
+        return t.md("status.direct", who=mention(prefs.owner))
+    return t.md("status.channel", channel=channel_link(channel))
+
+
+def _times(t: Texts, overview: Overview, connection: Connection) -> list[Mrkdwn]:
+    if overview.running:
+        parts = [t.md("status.running")]
+    elif connection.last_sync:
+        parts = [t.md("status.last_sync", when=t.moment(connection.last_sync))]
+    else:
+        parts = [t.md("status.never")]
+    if connection.next_sync and not overview.running:
+        parts.append(t.md("status.next_sync", when=t.moment(connection.next_sync)))
+    who, when = mention(connection.connected_by), t.moment(connection.connected_at)
+    return [*parts, t.md("status.connected_by", who=who, when=when)]
+
+
+def _counts(t: Texts, overview: Overview) -> list[Block]:
+    return counts(t, overview.counts) or [kit.section(t.md("status.empty"))]
+
+
+def _needs_person(t: Texts, data: Status) -> list[Block]:
+    if not data.needs_person:
+        return []
+    lines = [invoice.line(t, shown) for shown in data.needs_person[:PAGE]]
+    show = kit.button(t.plain("button.show_all"), "invoices_list", "attention:0")
+    return [kit.section(t.md("status.needs_person"), show), *paragraphs(lines)]
+
+
+def _skipped(t: Texts, overview: Overview) -> list[Block]:
+    if not overview.skipped_total:
+        return []
+    lines = [t.md_n("status.skipped", overview.skipped_total)]
+    lines += [
+        t.md(
+            "status.skipped_line",
+            number=item.number or item.invoice_id,
+            contact=clean(item.contact_name, 50),
+            reason=kit.cut(sentence(t, item.reason), 160),
+        )
+        for item in overview.skipped[:5]
+    ]
+    return paragraphs(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class InvoicePage:
+    """A page of invoices; `chosen` is the name of the filter."""
+
+    chosen: str
+    offset: int
+    total: int
+    rows: Sequence[Shown]
+
+
+def invoices(t: Texts, page: InvoicePage) -> Card:
+    """The invoices with their states, a page at a time."""
+    shown = t.md(f"filter.{page.chosen}")
+    if not page.rows:
+        text = t.md("invoices.none", filter=shown)
+        return kit.card(text, [kit.section(text), *_paging(t, page)])
+    first, last = page.offset + 1, page.offset + len(page.rows)
+    title = t.md_n(
+        "invoices.title", page.total, filter=shown, first=t.number(first), last=t.number(last)
+    )
+    blocks: list[Block] = [kit.section(title)]
+    for row in page.rows[:PAGE]:
+        blocks += _row(t, row)
+    return kit.card(title, [*blocks, *_paging(t, page)])
+
+
+def _row(t: Texts, shown: Shown) -> list[Block]:
+    record = shown.record
+    if record.state in invoice.NEEDS_PERSON or invoice.asks(record):
+        buttons = invoice.buttons(t, shown)[:4]
+        return [kit.section(invoice.line(t, shown)), invoice.row(record, buttons)]
+    return [kit.section(invoice.line(t, shown))]
+
+
+def _paging(t: Texts, page: InvoicePage) -> list[Block]:
+    buttons = []
+    if page.offset > 0:
+        before = max(page.offset - PAGE, 0)
+        label = t.plain("button.newer")
+        buttons.append(kit.button(label, "invoices_newer", f"{page.chosen}:{before}"))
+    if page.offset + PAGE < page.total:
+        after = page.offset + PAGE
+        label = t.plain("button.older")
+        buttons.append(kit.button(label, "invoices_older", f"{page.chosen}:{after}"))
+    return [kit.actions(*buttons)] if buttons else []
+
+
+def usage(t: Texts, unknown: str = "") -> Card:
+    """What the command can do; `unknown` is what was typed instead."""
+    title = t.md("help.unknown", typed=clean(unknown, 60)) if unknown else t.md("help.title")
+    lines = Mrkdwn("\n".join(t.md(f"help.{name}") for name in COMMANDS))
+    blocks = [kit.section(title), kit.section(lines), kit.context(t.md("help.support"))]
+    return kit.card(title, blocks)

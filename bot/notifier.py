@@ -1,0 +1,221 @@
+"""Tells people what happened: consumes the events of `sync`, at least once.
+
+A pass reads what happened since the last one and brings each card that is concerned up to date
+once, so a first import of 1,000 invoices edits one message every few seconds. The place in the
+list of events is stored after the cards, so a process that dies tells again; cards are rendered
+from the records and only sent when they changed, so telling again shows nothing twice.
+
+One process at a time tells an organisation's events: it holds a lease, and looks again for new
+events after giving it back, so nothing that arrives in between waits for the next call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from bot.announce import Announcer
+from bot.cards import Cards
+from bot.metrics import EVENTS_TOLD
+from bot.prefs import Notify, Prefs
+from bot.service import Service
+from bot.slack import SlackError, SlackUnavailableError, TokenGoneError
+from bot.store import BotStore, Lease
+from sync.errors import SyncError
+from sync.model import Event, EventKind
+
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS = 60.0
+BATCH = 500
+FIRST_PAUSE = 1.0  # seconds between the passes of one organisation; grows while they follow on
+LONGEST_PAUSE = 5.0
+CALM_SECONDS = 15.0  # after this long without a pass the next one is at once
+SLACK_TRIES = 6  # passes while Slack is away; then the next call goes on
+SILENT_SECONDS = 3600  # a revoked token is tried again after this
+
+
+@dataclass(slots=True)
+class Pace:
+    """When an organisation was told last, and how long the next pass waits."""
+
+    last: float = float("-inf")
+    pause: float = FIRST_PAUSE
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next pass."""
+        if now - self.last > CALM_SECONDS:
+            self.pause = FIRST_PAUSE
+            return 0.0
+        return max(0.0, self.last + self.pause - now)
+
+    def passed(self, now: float) -> None:
+        """A pass is done; the next one of a busy organisation waits a little longer."""
+        if now - self.last <= CALM_SECONDS:
+            self.pause = min(self.pause * 1.5, LONGEST_PAUSE)
+        self.last = now
+
+
+@dataclass(slots=True)
+class Concerned:
+    """The cards that a batch of events concerns."""
+
+    runs: set[str] = field(default_factory=set)
+    invoices: dict[str, str] = field(default_factory=dict)  # id -> newest state
+    connection: list[Event] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Concerned:
+        """Gather them, each once."""
+        found = cls()
+        for event in events:
+            if event.run:
+                found.runs.add(event.run)
+            if event.kind is EventKind.INVOICE_CHANGED and event.invoice_id:
+                found.invoices[event.invoice_id] = event.after
+            if event.kind is EventKind.CONNECTION_CHANGED:
+                found.connection.append(event)
+        return found
+
+
+class Notifier:
+    """Consumes events; `notify` is what `sync` calls after it wrote some."""
+
+    def __init__(
+        self,
+        service: Service,
+        store: BotStore,
+        cards: Cards,
+        announcer: Announcer,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._service = service
+        self._store = store
+        self._cards = cards
+        self._announcer = announcer
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._paces: dict[str, Pace] = {}
+
+    async def notify(self, org: str) -> None:
+        """Tell what happened since the last time; safe to call often and from several hosts.
+
+        Raises `SyncError` or `SlackError` where the store or Slack stays away: nothing is lost,
+        the next call goes on.
+        """
+        waited = 0.0
+        while await self._backlog(org):
+            async with self._store.lease(org, "notifier", LEASE_SECONDS) as lease:
+                if lease is not None:
+                    if not await self._drain(org, lease):
+                        return
+                    continue
+            # Somebody else tells. If that process dies, its lease ends and it is our turn.
+            if waited > LEASE_SECONDS + 5:
+                return
+            await self._sleep(1.0)
+            waited += 1.0
+
+    async def _backlog(self, org: str) -> bool:
+        return bool(await self._service.events(org, await self._store.cursor(org), 1))
+
+    async def _drain(self, org: str, lease: Lease) -> bool:
+        """Pass after pass until nothing is left; False: stopped with something left."""
+        failures = 0
+        while True:
+            await self._calm(org)
+            events = await self._service.events(org, await self._store.cursor(org), BATCH)
+            if not events:
+                return True
+            if not await lease.extend():
+                return False
+            try:
+                if not await self._tell(org, events):
+                    return False
+            except SlackUnavailableError as error:
+                failures += 1
+                if failures >= SLACK_TRIES:
+                    raise
+                await self._sleep(min(max(error.retry_after, 0.5 * 2**failures), 30.0))
+
+    async def _calm(self, org: str) -> None:
+        wait = self._pace(org).wait(self._monotonic())
+        if wait:
+            await self._sleep(wait)
+
+    def _pace(self, org: str) -> Pace:
+        return self._paces.setdefault(org, Pace())
+
+    async def _tell(self, org: str, events: list[Event]) -> bool:
+        """One pass; False: the token is gone, nothing can be told now."""
+        if await self._store.is_silent(org):
+            return False
+        try:
+            await self._show(org, Concerned.of(events))
+        except TokenGoneError as error:
+            log.warning("slack token is gone; posting stops", org=org, code=error.code)
+            await self._store.silence(org, SILENT_SECONDS)
+            return False
+        self._pace(org).passed(self._monotonic())
+        await self._store.save_cursor(org, events[-1].id)
+        await self._service.trim_events(org, events[-1].id)
+        EVENTS_TOLD.inc(len(events))
+        return True
+
+    async def _show(self, org: str, concerned: Concerned) -> None:
+        prefs = await self._store.prefs(org)
+        if concerned.connection:
+            await self._guarded(org, self._announcer.connection(org, prefs, concerned.connection))
+        for run in sorted(concerned.runs):
+            await self._guarded(org, self._cards.put_run(org, run, prefs))
+        places: set[str] = set()
+        for invoice_id in concerned.invoices:
+            record = await self._service.invoice(org, invoice_id)
+            if record is None:
+                continue
+            place = await self._cards.place(org, record)
+            if record.run and record.run not in concerned.runs:
+                concerned.runs.add(record.run)
+                await self._guarded(org, self._cards.put_run(org, record.run, prefs))
+            if place:
+                places.add(place)
+        for place in sorted(places):
+            await self._guarded(org, self._cards.put_place(org, place, prefs))
+        if prefs.notify is Notify.DAILY:
+            await self._store.count_day(org, concerned.invoices)
+
+    async def _guarded(self, org: str, work: Awaitable[None]) -> None:
+        """One card that Slack refuses for good must not stop the others."""
+        try:
+            await work
+        except (SlackUnavailableError, TokenGoneError, SyncError):
+            raise
+        except SlackError as error:
+            log.warning("a card could not be shown", org=org, code=error.code)
+        except Exception:  # a mistake in one card must not silence an organisation
+            log.exception("a card could not be made", org=org)
+
+    # ---- by the clock -----------------------------------------------------------------------
+
+    async def tick(self, org: str, now: datetime | None = None) -> None:
+        """Called every minute or so: what is due by time, and what an outage left untold."""
+        prefs = await self._store.prefs(org)
+        if prefs.notify is Notify.DAILY and not await self._store.is_silent(org):
+            day = due_day(prefs, now or datetime.now(UTC))
+            if day:
+                await self._announcer.daily(org, prefs, day)
+        await self.notify(org)
+
+
+def due_day(prefs: Prefs, now: datetime) -> str:
+    """The local day whose summary may be told at `now`, as an ISO date; empty before its time."""
+    local = now.astimezone(ZoneInfo(prefs.timezone))
+    return local.date().isoformat() if local.strftime("%H:%M") >= prefs.daily_at else ""
