@@ -1,0 +1,227 @@
+"""Workers for the fault tests, as real processes.
+
+`python -m tests.faults.app_process` imports everything once and then forks one worker for each
+line of JSON on its standard input: a fork starts in milliseconds where a new interpreter takes two
+seconds. It has no thread and no event loop when it forks. It answers with lines of JSON:
+`{"started": pid}` and `{"ended": pid, "status": …}` (an exit code, or a signal's number below
+zero). The workers are killed when their standard input closes.
+
+A worker is `open_runtime`, `register` and `working`, as in production, with the waits made short.
+Documents are converted and checked by the real functions, in the worker itself unless `documents`
+says "process".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import logging
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from sync import drain, jobs, polling, runtime
+from sync.documents import work
+from sync.documents.pipeline import DocumentPreparer
+from sync.documents.source import SourceDocument
+from sync.documents.work import Made, Plan
+from sync.log import configure_logging
+from sync.model import ParticipantId
+from sync.peppol.access_point import Lookup, NotRegistered, Registered
+from sync.peppol.errors import because
+from sync.runtime import Runtime, open_runtime
+from sync.settings import Settings
+from tests import loopback
+from tests.faults.traps import Trap, arm
+
+log = structlog.get_logger(__name__)
+
+TOLD = "test:told"  # list in the store: what the notifier told, as JSON of the events
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a worker is told. Times in seconds."""
+
+    settings: Mapping[str, Any] = field(repr=False)
+    log: str
+    trap: str = ""
+    submit_seconds: float = 1.2  # of one submission; its attempt is settled after twice this
+    redelivery: float = 1.5
+    sweep: float = 0.5
+    taken_for: float = 2.0
+    lease: float = 3.0
+    drain_seconds: float = jobs.DRAIN_SECONDS
+    documents: str = "inside"  # or "process"
+    network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
+
+    def dump(self) -> bytes:
+        """One line."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+class InPlace:
+    """The documents' functions in this process: forks need no second process to start."""
+
+    async def read(self, source: bytes) -> SourceDocument:
+        """As the real worker."""
+        return work.read(source)
+
+    async def make(self, source: bytes, plan: Plan) -> tuple[Made, bytes]:
+        """As the real worker."""
+        return work.make(source, plan)
+
+
+def quicken(launch: Launch) -> None:
+    """Shorten the waits that an operator cannot set."""
+    runtime.SUBMIT_SECONDS = launch.submit_seconds
+    jobs.REDELIVERY = timedelta(seconds=launch.redelivery)
+    jobs.SWEEP = timedelta(seconds=launch.sweep)
+    jobs.DRAIN_SECONDS = launch.drain_seconds
+    drain.TAKEN_FOR = timedelta(seconds=launch.taken_for)
+    polling.LEASE_SECONDS = launch.lease
+
+
+def equip(rt: Runtime, launch: Launch) -> None:
+    """Give the runtime the test's documents and network."""
+    access_point = rt.ports.access_point
+    look = access_point.lookup
+
+    async def registered(participant: ParticipantId) -> Lookup:
+        types = (launch.network or {}).get(str(participant).lower())
+        if types is None:
+            return NotRegistered(because("peppol.receiver.not_registered"))
+        return Registered(frozenset(types))
+
+    worker = rt.documents if launch.documents == "process" else InPlace()
+    rt.ports.preparer = DocumentPreparer(
+        worker, look if launch.network is None else registered, access_point.capabilities
+    )
+
+
+async def notify(rt: Runtime, org: str) -> None:
+    """Tell what happened: into a list of the store, at least once, then forget it."""
+    store: Any = rt.clients.exact
+    events = await rt.ports.organisation(org).events("", 500)
+    for event in events:
+        await store.rpush(TOLD, json.dumps({"org": org, **event.model_dump(mode="json")}))
+    if events:
+        await rt.ports.organisation(org).trim_events(events[-1].id)
+
+
+async def run(launch: Launch) -> None:
+    """Work until SIGTERM."""
+    quicken(launch)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    async with open_runtime(Settings.load(**launch.settings)) as rt:
+        equip(rt, launch)
+
+        async def tell(org: str) -> None:
+            await notify(rt, org)
+
+        async def tick(_org: str) -> None:
+            return  # digests by the day are `bot`'s
+
+        jobs.register(rt.docket, rt.ports, tell, tick)
+        async with jobs.working(rt.docket, rt.ports):
+            log.info("working", pid=os.getpid())
+            await ended.wait()
+            rt.stopping.ask()
+    log.info("ended")
+
+
+# ---- forking --------------------------------------------------------------------------------
+
+
+def child(launch: Launch) -> None:
+    """The life of a forked worker. Never returns."""
+    code = 70
+    try:
+        with contextlib.suppress(AttributeError):
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        out = os.open(launch.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (out, 1), (out, 2)):
+            os.dup2(source, target)
+        loopback.install()
+        configure_logging(level=logging.INFO)
+        if launch.trap:
+            arm(Trap.parse(launch.trap))
+        asyncio.run(run(launch))
+        code = 0
+    except BaseException:
+        log.exception("worker failed")
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """Fork a worker for each line; report starts and ends."""
+    warm_up()
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.set_wakeup_fd(write)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    poll = selectors.DefaultSelector()
+    poll.register(0, selectors.EVENT_READ)
+    poll.register(read, selectors.EVENT_READ)
+    pending = b""
+    while True:
+        for key, _ in poll.select():
+            if key.fd == read:
+                os.read(read, 4096)
+                _report_ended(answers)
+                continue
+            got = os.read(0, 65536)
+            if not got:
+                return  # the workers end with this process
+            *lines, pending = (pending + got).split(b"\n")
+            for line in lines:
+                _say(answers, started=_fork(line, write))
+
+
+def _fork(line: bytes, wakeup: int) -> int:
+    launch = Launch(**json.loads(line))
+    pid = os.fork()
+    if pid == 0:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(wakeup)
+        child(launch)
+    return pid
+
+
+def _report_ended(answers: Any) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            _say(answers, ended=pid, status=os.waitstatus_to_exitcode(status))
+
+
+def _say(answers: Any, **facts: int) -> None:
+    answers.write(json.dumps(facts) + "\n")
+    answers.flush()
+
+
+def warm_up() -> None:
+    """Import and load what every worker needs."""
+    work.warm_up()
+
+
+if __name__ == "__main__":
+    main()
