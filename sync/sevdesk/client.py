@@ -229,8 +229,8 @@ class SevdeskClient:
     async def _read_through(self, template: str, **filters: str | int) -> list[Any] | None:
         """All pages, or None when a page does not join on to the one before.
 
-        Pages overlap by some rows: if none of a page's rows is known, rows were removed from
-        the pages before and as many were skipped. A skipped tag relation would look like a tag
+        Pages overlap by some rows: if none of a page's rows is known, or there are none, rows
+        were removed from the pages before and as many were skipped. A skipped tag relation would look like a tag
         that a person removed. Ends at a page that is short or brings nothing new.
         """
         known: dict[str, Any] = {}
@@ -240,7 +240,7 @@ class SevdeskClient:
             request = wire.page(template, offset, filters=filters)
             raw = wire.many(await self._get(request))
             ids = {rows.row_id(row) for row in raw} - {""}
-            if number and raw and known and not ids & known.keys():
+            if number and known and not ids & known.keys():
                 return None
             fresh = _merge(raw, known, nameless)
             if len(raw) < wire.PAGE_ROWS or not fresh:

@@ -255,6 +255,17 @@ async def test_rows_removed_while_reading_start_the_list_anew(serve_pages):
     assert server.requests == 4
 
 
+async def test_rows_that_move_into_the_page_before_are_not_lost(serve_pages):
+    # 40 of 1,010 rows are deleted after the first page: the second is empty, and the ten last
+    # rows now stand where the first page was.
+    def answer(offset: int, number: int) -> range:
+        first = 0 if number == 1 else 40
+        return range(first + offset, min(first + offset + 1000, 1010))
+
+    _, sevdesk = await serve_pages(answer)
+    assert {int(row.id) for row in (await sevdesk.tags()).rows} == set(range(40, 1010))
+
+
 async def test_a_few_rows_removed_while_reading_lose_none(serve_pages):
     def answer(offset: int, number: int) -> range:
         first = 0 if number == 1 else 15
