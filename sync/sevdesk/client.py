@@ -230,8 +230,8 @@ class SevdeskClient:
         """All pages, or None when a page does not join on to the one before.
 
         Pages overlap by some rows: if none of a page's rows is known, or there are none, rows
-        were removed from the pages before and as many were skipped. A skipped tag relation would look like a tag
-        that a person removed. Ends at a page that is short or brings nothing new.
+        were removed from the pages before and as many were skipped. A skipped tag relation would
+        look like a tag that a person removed. Ends at a page that is short or brings nothing new.
         """
         known: dict[str, Any] = {}
         nameless: list[Any] = []
