@@ -111,7 +111,7 @@ async def refusal(call: Any) -> str:
 
 async def test_auth_test_names_team_and_bot(client: AsyncWebClient) -> None:
     answer = await client.auth_test()
-    assert (answer["team_id"], answer["bot_id"]) == ("T0NORDWIND", "B0XTOOL")
+    assert (answer["team_id"], answer["bot_id"]) == ("T0LINDHOF", "B0XTOOL")
 
 
 async def test_posted_message_is_in_the_channel(slack: FakeSlack, client: AsyncWebClient) -> None:
@@ -505,7 +505,7 @@ async def test_code_is_exchanged_once(slack: FakeSlack) -> None:
         "redirect_uri": query["redirect_uri"],
     }
     granted = await anonymous.oauth_v2_access(**arguments)
-    assert granted["team"]["id"] == "T0NORDWIND"
+    assert granted["team"]["id"] == "T0LINDHOF"
     assert await refusal(anonymous.oauth_v2_access(**arguments)) == "code_already_used"
     assert granted["access_token"] not in repr(slack.core.calls)
 

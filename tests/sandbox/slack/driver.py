@@ -264,6 +264,11 @@ class FakeSlack(Screen):
         for install in self.core.installs.values():
             install.error = error
 
+    def limit_scopes(self, scopes: Iterable[str]) -> None:
+        """Every token has these scopes only, as after an installation with the app's manifest."""
+        for install in self.core.installs.values():
+            install.scopes = frozenset(scopes)
+
     def in_enterprise(self, enterprise_id: str = "E0GRID", *, whole_org: bool = True) -> None:
         """From now on, interactions come from a workspace of an Enterprise Grid org."""
         self.place = replace(

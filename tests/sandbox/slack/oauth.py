@@ -41,7 +41,7 @@ class OAuth:
         return (
             "<!doctype html><html lang=en><meta charset=utf-8><title>Install xTool</title>"
             "<body style='font:16px system-ui;max-width:32rem;margin:4rem auto'>"
-            f"<h1>xTool asks for access to Nordwind Werkstatt</h1><ul>{scopes}</ul>"
+            f"<h1>xTool asks for access to Lindhof Elektrotechnik</h1><ul>{scopes}</ul>"
             f"<p><a href='{html.escape(cancel)}'>Cancel</a> "
             f"<a id=allow href='{html.escape(allow)}'>Allow</a></p>"
         )
@@ -93,7 +93,7 @@ class OAuth:
             grant.scopes or None,
         )  # fmt: skip
         team = core.workspace.teams.get(grant.team_id or "")
-        enterprise = {"id": grant.enterprise_id, "name": "Nordwind Group"}
+        enterprise = {"id": grant.enterprise_id, "name": "Lindhof Group"}
         return {
             "app_id": core.app_id,
             "authed_user": {"id": grant.user},

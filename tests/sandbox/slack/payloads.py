@@ -15,7 +15,7 @@ class Place:
     """Where an interaction happens: a workspace, and the Enterprise Grid org above it."""
 
     team_id: str
-    team_domain: str = "nordwind"
+    team_domain: str = "lindhof"
     enterprise_id: str | None = None
     is_enterprise_install: bool = False
 

@@ -317,7 +317,7 @@ class Workspace:
 
 def seed(workspace: Workspace, bot_user: str) -> None:
     """A small believable company: one person of each kind, one channel of each kind."""
-    team = Team("T0NORDWIND", "Nordwind Werkstatt", "nordwind")
+    team = Team("T0LINDHOF", "Lindhof Elektrotechnik", "lindhof")
     partner = Team("T0PARTNER", "Lagerhaus Partner", "lagerhaus")
     people = [
         User("U0ADMIN", "anna", "Anna Berger", team.id, "admin", "de-DE"),
