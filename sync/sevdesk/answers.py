@@ -55,6 +55,7 @@ _DATA_PROBLEM = re.compile(r"\b(missing|required|iban|bic)\b", re.IGNORECASE)
 _NOT_AN_E_INVOICE = re.compile(r"not an? (electronic|e-?)\s?-?invoice", re.IGNORECASE)
 _GONE = 151  # sevDesk's own code for "No Model_X with the id … was found"
 _MISSING_DATA = 830
+_NO_OBJECT = re.compile(r"\bNo Model_\w+ with the id\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +148,15 @@ def _write_error(request: Request, fault: _Fault) -> SevdeskError | None:
     status, message = str(fault.status), fault.message
     if fault.status not in _DEFINITE:
         return WriteUnconfirmedError(f"{status} {message}", status=status, message=message)
-    if request.method == "DELETE" and not is_gone(fault.status, fault.code):
+    if request.method == "DELETE" and not _is_gone(fault):
         return RemovalRefusedError(f"{status} {message}", status=status, message=message)
     return None
 
 
-def is_gone(status: int, code: int | None) -> bool:
-    """404 with sevDesk's own code: the object is not there, as opposed to the whole path."""
-    return status == 404 and code == _GONE
+def _is_gone(fault: _Fault) -> bool:
+    """404 in sevDesk's own words: the object is not there, as opposed to the whole path."""
+    known = fault.code == _GONE or _NO_OBJECT.search(fault.message) is not None
+    return fault.status == 404 and known
 
 
 def _xml_error(fault: _Fault) -> SevdeskError | None:

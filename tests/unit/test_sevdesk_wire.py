@@ -192,6 +192,15 @@ def test_an_error_of_getxml_without_a_message_is_an_outage(status: int):
         read(b"", status, XML)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [envelope("gone", 151), envelope("No Model_TagRelation with the id 9 was found", None)],
+)
+def test_a_removal_of_what_is_gone_is_not_a_refusal(body: dict[str, Any]):
+    with pytest.raises(errors.NotFoundError):
+        read(body, 404, REMOVE)
+
+
 # --- documents in answers ---
 
 
