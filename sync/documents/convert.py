@@ -181,13 +181,29 @@ _RULE_OF_CODE: Final = {
 }  # fmt: skip
 
 
+_RULE_OF_DECIMALS: Final = {
+    "BT-92": "BR-DEC-01", "BT-93": "BR-DEC-02", "BT-99": "BR-DEC-05", "BT-100": "BR-DEC-06",
+    "BT-106": "BR-DEC-09", "BT-107": "BR-DEC-10", "BT-108": "BR-DEC-11", "BT-109": "BR-DEC-12",
+    "BT-110": "BR-DEC-13", "BT-112": "BR-DEC-14", "BT-111": "BR-DEC-15", "BT-113": "BR-DEC-16",
+    "BT-114": "BR-DEC-17", "BT-115": "BR-DEC-18", "BT-116": "BR-DEC-19", "BT-117": "BR-DEC-20",
+    "BT-131": "BR-DEC-23", "BT-136": "BR-DEC-24", "BT-137": "BR-DEC-25", "BT-141": "BR-DEC-27",
+    "BT-142": "BR-DEC-28",
+}  # fmt: skip
+
+
+def _table(text: str) -> dict[str, str]:
+    """What the model's words are about: a missing term, too many decimals, or a code."""
+    if "required" in text.lower():
+        return _RULE_OF_MISSING
+    return _RULE_OF_DECIMALS if "BR-DEC" in text else _RULE_OF_CODE
+
+
 def _model_finding(exc: ParseError) -> Finding:
     """The official rule that says what the model says, where there is one."""
     text = str(exc)
     found = _TERM.search(text)
     term = found[1] if found else ""
-    table = _RULE_OF_MISSING if "required" in text.lower() else _RULE_OF_CODE
-    rule = table.get(term, "EN16931-MODEL")
+    rule = _table(text).get(term, "EN16931-MODEL")
     return Finding(rule=rule, message=text[:300], location=(exc.location or term)[:300])
 
 

@@ -231,6 +231,11 @@ def test_an_unknown_unit_code_is_found_by_its_rule() -> None:
     assert [finding.rule for finding in error.findings] == ["BR-CL-23"]
 
 
+def test_too_many_decimals_are_found_by_their_rule() -> None:
+    error = refused(changed(">351.35</ram:GrandTotalAmount>", ">351.350001</ram:GrandTotalAmount>"))
+    assert [finding.rule for finding in error.findings] == ["BR-DEC-14"]
+
+
 # --- BT-10 from the contact -----------------------------------------------------------------------
 
 
