@@ -167,6 +167,7 @@ async def test_an_error_does_not_show_the_url(tmp_path: Path) -> None:
         await clients.exact.ping()
     shown = f"{caught.value!r} {caught.value.__cause__!r}"
     assert CANARY not in shown
+    assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
     await clients.aclose()
 

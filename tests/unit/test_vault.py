@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from sync import vault
 from sync.errors import ConfigurationError
 from sync.settings import Settings
 from sync.store.redis import Clients
@@ -39,21 +40,21 @@ def settings(tmp_path: Path, **given: object) -> Settings:
 
 @given(org=st.text(), field=st.text().filter(lambda text: "|" not in text), secret=st.text())
 def test_what_was_encrypted_decrypts(org: str, field: str, secret: str) -> None:
-    vault = Vault([NEW])
-    assert vault.decrypt(org, field, vault.encrypt(org, field, secret)) == secret
+    box = Vault([NEW])
+    assert box.decrypt(org, field, box.encrypt(org, field, secret)) == secret
 
 
 def test_the_same_secret_never_looks_the_same() -> None:
-    vault = Vault([NEW])
-    assert vault.encrypt("T1", "token", SECRET) != vault.encrypt("T1", "token", SECRET)
+    box = Vault([NEW])
+    assert box.encrypt("T1", "token", SECRET) != box.encrypt("T1", "token", SECRET)
 
 
 @pytest.mark.parametrize(("org", "field"), [("T2", "token"), ("T1", "bot"), ("T1|token", "")])
 def test_a_moved_ciphertext_does_not_decrypt(org: str, field: str) -> None:
-    vault = Vault([NEW])
-    ciphertext = vault.encrypt("T1", "token", SECRET)
+    box = Vault([NEW])
+    ciphertext = box.encrypt("T1", "token", SECRET)
     with pytest.raises(VaultError) as caught:
-        vault.decrypt(org, field, ciphertext)
+        box.decrypt(org, field, ciphertext)
     assert caught.value.reason_code == "vault.damaged"
 
 
@@ -63,14 +64,14 @@ def test_a_field_cannot_reach_into_the_organisation() -> None:
 
 
 def test_every_altered_byte_is_noticed() -> None:
-    vault = Vault([NEW])
-    ciphertext = vault.encrypt("T1", "token", SECRET)
+    box = Vault([NEW])
+    ciphertext = box.encrypt("T1", "token", SECRET)
     head, body = ciphertext.rsplit(".", 1)
     sealed = bytearray(base64.urlsafe_b64decode(body))
     for place in range(len(sealed)):
         sealed[place] ^= 1
         with pytest.raises(VaultError):
-            vault.decrypt("T1", "token", f"{head}.{base64.urlsafe_b64encode(sealed).decode()}")
+            box.decrypt("T1", "token", f"{head}.{base64.urlsafe_b64encode(sealed).decode()}")
         sealed[place] ^= 1
 
 
@@ -82,11 +83,11 @@ def test_what_is_no_ciphertext_is_refused(text: str) -> None:
 
 def test_an_older_key_still_decrypts_and_is_replaced() -> None:
     ciphertext = Vault([OLD]).encrypt("T1", "token", SECRET)
-    vault = Vault([NEW, OLD])
-    fresh = vault.refreshed("T1", "token", ciphertext)
+    box = Vault([NEW, OLD])
+    fresh = box.refreshed("T1", "token", ciphertext)
     assert fresh is not None
     assert Vault([NEW]).decrypt("T1", "token", fresh) == SECRET
-    assert vault.refreshed("T1", "token", fresh) is None
+    assert box.refreshed("T1", "token", fresh) is None
 
 
 def test_a_key_that_was_taken_away_is_named_by_its_id() -> None:
@@ -145,6 +146,14 @@ def test_a_broken_key_file_is_never_replaced(tmp_path: Path) -> None:
         load_keys(settings(tmp_path))
     assert "c4nary" not in str(caught.value)
     assert (tmp_path / "secret.key").read_text() == "c4nary"
+
+
+def test_a_key_that_somebody_made_first_stays(tmp_path: Path) -> None:
+    path = tmp_path / "secret.key"
+    path.write_text("first")
+    vault._generate(path)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_processes_that_generate_at_once_get_the_same_key(tmp_path: Path) -> None:
