@@ -50,7 +50,11 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--port", type=int, default=3000, help="of the page (default: 3000)")
     _command(commands, "doctor", "check every setting and connection", _doctor)
     manifest = _command(commands, "manifest", "the Slack app manifest, ready to paste", _manifest)
-    manifest.add_argument("--url", required=True, help="where Slack reaches xTool, https://…")
+    which = manifest.add_mutually_exclusive_group(required=True)
+    which.add_argument("--url", help="where Slack reaches xTool, https://…")
+    which.add_argument(
+        "--check", action="store_true", help="whether ./manifest.yml is what the code needs"
+    )
     rules = _command(commands, "rules", "the official validation rules", _rules)
     rules.add_argument("action", choices=["fetch", "status"])
     return parser
@@ -113,14 +117,25 @@ def _doctor(_: argparse.Namespace) -> int:
 
 
 def _manifest(parsed: argparse.Namespace) -> int:
-    from bot.manifest import manifest_for, to_yaml  # noqa: PLC0415 - other commands start without it
+    from bot.manifest import EXAMPLE_URL, manifest_for, to_yaml  # noqa: PLC0415 - as above
 
+    if parsed.check:
+        return _check_manifest(to_yaml(manifest_for(EXAMPLE_URL)))
     try:
         print(to_yaml(manifest_for(parsed.url)), end="")
     except ValueError as error:
         print(f"xtool: {error}", file=sys.stderr)
         return EXIT_SETTINGS
     return 0
+
+
+def _check_manifest(wanted: str) -> int:
+    path = Path("manifest.yml")
+    if path.is_file() and path.read_text(encoding="utf-8") == wanted:
+        print("manifest.yml is what the code needs")
+        return 0
+    print("xtool: manifest.yml is not what the code needs; see bot/manifest.py", file=sys.stderr)
+    return EXIT_FAILED
 
 
 def _rules(parsed: argparse.Namespace) -> int:

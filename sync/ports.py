@@ -13,7 +13,7 @@ from typing import Protocol
 from sync.delivery import Policy
 from sync.errors import Reason
 from sync.model import DocumentType, Frozen, ParticipantId
-from sync.peppol.access_point import AccessPoint
+from sync.peppol.access_point import AccessPoint, Lookup
 from sync.sevdesk.models import (
     Account,
     ContactRow,
@@ -97,6 +97,7 @@ class Order(Frozen):
     peppol_id: str = ""  # the contact's custom field, unchecked
     vat_number: str = ""  # of the contact
     buyer_reference: str = ""  # of the contact
+    fresh: bool = False  # a person says that something changed: believe no earlier look-up
 
 
 class Prepared(Frozen):
@@ -161,6 +162,7 @@ class Ports:
     access_point: AccessPoint
     preparer: Preparer
     sevdesk: Callable[[str], Awaitable[Sevdesk]]  # by organisation; raises if not connected
+    look: Callable[[ParticipantId], Awaitable[Lookup]]  # where a receiver is
     policy: Policy = field(default_factory=Policy)
     prefix: str = "xTool"
     poll: timedelta = timedelta(seconds=300)

@@ -22,10 +22,9 @@ from sync.documents.worker import DocumentWorker
 from sync.embedded import EmbeddedStore
 from sync.jobs import DocketJobs, open_docket
 from sync.log import register_secrets
-from sync.peppol import naptr, registry
+from sync.peppol import registry
 from sync.peppol.access_point import AccessPoint
-from sync.peppol.lookup import Lookups, Network
-from sync.peppol.smp import Smp, smp_client
+from sync.peppol.smp import smp_client
 from sync.ports import Ports, Sevdesk
 from sync.service import Service
 from sync.settings import Settings
@@ -132,14 +131,15 @@ def _compose(
 ) -> Runtime:
     stopping = Stopping()
     access_point = _access_point(settings, http)
-    lookups = _lookups(settings, access_point, smp)
+    lookups = registry.lookups(settings.peppol_lookup, access_point, smp)
     cares: dict[str, Care] = {}
 
     def client(org: str, token: str) -> Sevdesk:
         if org not in cares:
             cares[org] = Care(clients, org, settings.sevdesk_rps)
         care = cares[org]
-        return careful(SevdeskClient(http, settings.sevdesk_api_url, token, care.pace), care)
+        made = SevdeskClient(http, settings.sevdesk_api_url, token, care.pace, hold=care.hold)
+        return careful(made, care)
 
     async def sevdesk(org: str) -> Sevdesk:
         return await connecting.open(org)
@@ -148,7 +148,10 @@ def _compose(
         clients=clients,
         jobs=DocketJobs(docket),
         access_point=access_point,
-        preparer=DocumentPreparer(documents, lookups.lookup, access_point.capabilities),
+        look=lookups.lookup,
+        preparer=DocumentPreparer(
+            documents, lookups.lookup, access_point.capabilities, forget=lookups.forget
+        ),
         sevdesk=sevdesk,
         policy=policy(settings),
         prefix=settings.tag,
@@ -175,17 +178,6 @@ def web_url(api_url: str) -> str:
     """sevDesk's web application is on the host of its API."""
     parts = urlsplit(api_url)
     return f"{parts.scheme}://{parts.netloc}"
-
-
-def _lookups(settings: Settings, access_point: AccessPoint, smp: httpx.AsyncClient) -> Lookups:
-    """How receivers are looked up, by PEPPOL_LOOKUP."""
-    mode = settings.peppol_lookup
-    zone = naptr.TEST_ZONE if mode == "sml-test" else naptr.PRODUCTION_ZONE
-    network = Network(naptr.Locator(naptr.system_resolver(), zone), Smp(smp))
-    return Lookups(
-        None if mode == "access-point" else network,
-        access_point if mode in ("auto", "access-point") else None,
-    )
 
 
 def _access_point(settings: Settings, http: httpx.AsyncClient) -> AccessPoint:

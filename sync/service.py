@@ -195,7 +195,7 @@ class Service:
 
     async def lookup(self, participant: ParticipantId) -> str:
         """Whether a participant can be reached: registered, not_registered or down."""
-        match await self._ports.access_point.lookup(participant):
+        match await self._ports.look(participant):
             case Registered():
                 return "registered"
             case NotRegistered(certain=True):

@@ -8,7 +8,7 @@ from datetime import timedelta
 from sync import delivery, planner
 from sync.book import Book
 from sync.errors import Kind, SyncError
-from sync.model import Connection, ConnectionState, InvoiceRecord
+from sync.model import Connection, ConnectionState, InvoiceRecord, ParticipantId
 from sync.ports import Order, Ports
 from sync.sevdesk.errors import (
     ForbiddenError,
@@ -83,37 +83,59 @@ class Source:
         return None
 
     async def order(self, record: InvoiceRecord) -> Order:
-        """What is known of the contact and of the organisation itself."""
-        store = self._book.store
-        connection = await store.connection()
-        fact = await self._contact(record)
+        """What is known of the contact and of the organisation itself.
+
+        A person is reached as the organisation that he or she belongs to, unless the person's
+        own contact says something else.
+        """
+        connection = await self._book.store.connection()
+        ids = [record.contact_id]
+        fact = await self._contact(record.contact_id, fresh=record.refetch)
+        vat_number, buyer_reference = fact.vat_number, fact.buyer_reference
+        if fact.parent_id:
+            ids.append(fact.parent_id)
+            parent = await self._contact(fact.parent_id, fresh=record.refetch)
+            vat_number = vat_number or parent.vat_number
+            buyer_reference = buyer_reference or parent.buyer_reference
         return Order(
             sender=(connection.sender if connection else None) or self._ports.sender,
-            chosen=await store.receiver(record.contact_id),
-            peppol_id=await self._peppol_id(record),
-            vat_number=fact.vat_number,
-            buyer_reference=fact.buyer_reference,
+            chosen=await self._chosen(ids),
+            peppol_id=await self._peppol_id(ids, fresh=record.refetch),
+            vat_number=vat_number,
+            buyer_reference=buyer_reference,
+            fresh=record.refetch,
         )
 
-    async def _contact(self, record: InvoiceRecord) -> ContactFact:
-        known = await self._book.store.contact(record.contact_id)
-        if known is not None and not record.refetch:
+    async def _chosen(self, contact_ids: list[str]) -> ParticipantId | None:
+        for contact_id in contact_ids:
+            chosen = await self._book.store.receiver(contact_id)
+            if chosen is not None:
+                return chosen
+        return None
+
+    async def _contact(self, contact_id: str, *, fresh: bool) -> ContactFact:
+        known = await self._book.store.contact(contact_id)
+        if known is not None and not fresh:
             return known
         try:
             sevdesk = await self._ports.sevdesk(self._book.org)
-            row = await sevdesk.contact(record.contact_id)
+            row = await sevdesk.contact(contact_id)
         except NotFoundError:
-            return ContactFact(contact_id=record.contact_id)
+            return ContactFact(contact_id=contact_id)
         fact = contact_fact(row, self._ports.now().timestamp())
         await self._book.store.put_contacts({fact.contact_id: fact})
         return fact
 
-    async def _peppol_id(self, record: InvoiceRecord) -> str:
+    async def _peppol_id(self, contact_ids: list[str], *, fresh: bool) -> str:
         """The contact's own field "Peppol ID", in accounts that have such a field."""
         fields = PeppolIds(self._ports, self._book)
-        if record.refetch:
+        if fresh:
             await fields.refresh()
-        return await fields.of(record.contact_id)
+        for contact_id in contact_ids:
+            value = await fields.of(contact_id)
+            if value:
+                return value
+        return ""
 
     # ---- trouble ----------------------------------------------------------------------------
 

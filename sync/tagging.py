@@ -22,6 +22,7 @@ from sync.sevdesk.models import TagRelation
 log = structlog.get_logger(__name__)
 
 NAMELESS = "?"  # name of a tag that sevDesk does not list; not asked for again
+NOT_OFFERED = ("404", "405")  # the call itself does not exist, whatever the tag
 REMOVAL_REFUSED = "removal_refused"  # flag: sevDesk does not remove tags; told once
 
 
@@ -110,7 +111,9 @@ class Tagger:
                 return
             try:
                 await self._sevdesk.remove_tag_relation(relation)
-            except RemovalRefusedError:
+            except RemovalRefusedError as error:
+                if error.params.get("status") not in NOT_OFFERED:
+                    raise
                 await self._removal_refused()
 
     async def _removal_refused(self) -> None:

@@ -37,6 +37,10 @@ class Care:
         """Before each request. Raises `PausedError`, `StoreError`."""
         await self._pacer.pace()
 
+    async def hold(self, seconds: float) -> None:
+        """Let nobody pass for a while: sevDesk said so. Raises `StoreError`."""
+        await self._pacer.hold(seconds)
+
     async def call[T](self, request: Callable[..., Awaitable[T]], *args: Any) -> T:
         """One call of the client, unless the breaker is open. Raises `PausedError` then."""
         await self._breaker.check()
@@ -50,7 +54,7 @@ class Care:
 
     async def _failed(self, error: SevdeskError) -> None:
         if isinstance(error, RateLimitedError):
-            await self._pacer.hold(error.retry_after or RATE_LIMIT_PAUSE)
+            await self.hold(error.retry_after or RATE_LIMIT_PAUSE)
             return
         # What is wrong with one invoice says nothing of the account, whatever its status.
         outage = error.kind is Kind.TRANSIENT and not isinstance(error, InvoiceXmlError)

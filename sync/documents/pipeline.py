@@ -24,6 +24,7 @@ from sync.peppol.errors import because
 from sync.ports import NotPrepared, Order, Prepared
 
 Look = Callable[[ParticipantId], Awaitable[Lookup]]
+Forget = Callable[[ParticipantId], None]
 
 
 class Worker(Protocol):
@@ -41,10 +42,19 @@ class Worker(Protocol):
 class DocumentPreparer:
     """Addresses, converts and checks documents. One per process."""
 
-    def __init__(self, worker: Worker, look: Look, capabilities: Capabilities) -> None:
-        """`look` asks where a receiver is; `capabilities` are the access point's."""
+    def __init__(
+        self,
+        worker: Worker,
+        look: Look,
+        capabilities: Capabilities,
+        *,
+        forget: Forget = lambda _: None,
+    ) -> None:
+        """`look` asks where a receiver is, `forget` makes it ask again what it remembers;
+        `capabilities` are the access point's."""
         self._worker = worker
         self._look = look
+        self._forget = forget
         self._capabilities = capabilities
 
     async def prepare(self, source: bytes, order: Order) -> Prepared | NotPrepared:
@@ -64,7 +74,7 @@ class DocumentPreparer:
         given = address.candidates(document, contact_facts(order))
         chosen = address.choose(
             given,
-            await self._lookups(given),
+            await self._lookups(given, fresh=order.fresh),
             lambda registered: self._route(document, registered.document_types) is not None,
         )
         if isinstance(chosen, Blocked):
@@ -97,9 +107,11 @@ class DocumentPreparer:
     ) -> choose_type.Route | None:
         return choose_type.choose(document, receiver_takes, self._capabilities.document_types)
 
-    async def _lookups(self, given: Candidates) -> dict[str, Lookup]:
+    async def _lookups(self, given: Candidates, *, fresh: bool) -> dict[str, Lookup]:
         """All at once; they are cached, and there are at most ten."""
         asked = address.to_ask(given)
+        for participant in asked if fresh else ():
+            self._forget(participant)
         answers = await asyncio.gather(*(self._look(participant) for participant in asked))
         return {participants.key(p): answer for p, answer in zip(asked, answers, strict=True)}
 

@@ -178,6 +178,7 @@ class World:
             clients=crashing(clients, process),
             jobs=jobs,
             access_point=AccessPointStandIn(self.provider, process),
+            look=AccessPointStandIn(self.provider, process).lookup,
             preparer=preparer,
             sevdesk=open_,
             policy=Policy(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from tests.sandbox.slack import FakeSlack
 SIGNING_SECRET = "sandbox-signing-secret"
 BOT_TOKEN = "xoxb-sandbox"
 START_SECONDS = 30.0
+LOOK_SECONDS = 0.02
 
 
 @dataclass
@@ -66,6 +67,12 @@ class World:
         finally:
             stop.set()
             await running
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait for a condition on any stand-in. Raises `TimeoutError` after `seconds`."""
+        async with asyncio.timeout(seconds):
+            while not condition():  # noqa: ASYNC110 - several stand-ins, one loop
+                await asyncio.sleep(LOOK_SECONDS)
 
 
 def register_receivers(access_point: RecommandStandIn) -> None:
