@@ -1,7 +1,7 @@
 """`python -m tests.benchmarks [NAME …]`: run the benchmarks, all or those named.
 
-A benchmark is a module `bench_NAME.py` here with `async def measure() -> list[Figure]`. They talk to
-loopback only, and print figures; whether a figure is good enough is said where it is asked for.
+A benchmark is a module `bench_NAME.py` here with `async def measure() -> list[Figure]`. They talk
+to loopback only, and print figures; whether one is good enough is said where it is asked for.
 """
 
 from __future__ import annotations

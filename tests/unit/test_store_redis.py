@@ -212,8 +212,11 @@ def test_the_hash_tag_is_found_as_the_cluster_finds_it() -> None:
     ]
 
 
-async def test_the_embedded_server_promises_everything(clients: Clients) -> None:
-    promised = await clients.durability()
+async def test_the_embedded_server_promises_everything(tmp_path: Path) -> None:
+    async with EmbeddedStore(tmp_path, watch=False) as url:
+        clients = Clients(url)
+        promised = await clients.durability()
+        await clients.aclose()
     assert promised.server.startswith("valkey ")
     assert (promised.fsync, promised.risks) == ("everysec", ())
 
