@@ -130,7 +130,7 @@ def _compose(
     documents: DocumentWorker,
 ) -> Runtime:
     stopping = Stopping()
-    access_point = _access_point(settings, http)
+    access_point = make_access_point(settings, http)
     lookups = registry.lookups(settings.peppol_lookup, access_point, smp)
     cares: dict[str, Care] = {}
 
@@ -180,7 +180,8 @@ def web_url(api_url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _access_point(settings: Settings, http: httpx.AsyncClient) -> AccessPoint:
+def make_access_point(settings: Settings, http: httpx.AsyncClient) -> AccessPoint:
+    """The access point of the settings. Raises `ConfigurationError`."""
     account = registry.Account(
         provider=settings.peppol_provider,
         url=settings.access_point_url,
