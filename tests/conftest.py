@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
@@ -14,6 +16,16 @@ from sync.store.redis import Clients
 from tests import loopback
 
 loopback.install()
+
+# A busy machine is no finding. In CI the same examples run every time, so that a red run speaks of
+# the change; everywhere else they are new each time.
+hypothesis.settings.register_profile(
+    "xtool",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("xtool")
 
 
 @pytest.fixture(autouse=True)
