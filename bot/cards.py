@@ -162,8 +162,9 @@ def summarise(
 ) -> Waiting:
     """Count, sum and oldest date of what waits; no sum over two currencies or part of it."""
     currencies = {record.currency for record in records}
-    whole = len(currencies) == 1 and len(records) >= total and not prefs.hide_amounts
-    gross = sum((record.gross for record in records), Decimal(0))
+    finite = all(record.gross.is_finite() for record in records)
+    whole = finite and len(currencies) == 1 and len(records) >= total and not prefs.hide_amounts
+    gross = sum((record.gross for record in records), Decimal(0)) if whole else Decimal(0)
     dates = [record.invoice_date for record in records if record.invoice_date]
     return Waiting(
         count=total,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from bot import flows
+from bot.blocks import kit
+from bot.blocks.digest import paragraphs
+from bot.blocks.kit import Card
 from bot.deps import Call
-from bot.texts import Texts, clean
+from bot.slack import SlackRefusedError
+from bot.texts import Texts, clean, mention
 from sync.model import AuditEntry
 
 COLUMNS = (
@@ -25,6 +29,7 @@ COLUMNS = (
     "detail",
 )
 MAX_ROWS = 200_000
+SHOWN = 20  # entries shown where files cannot be sent
 # A cell that begins with one of these is a formula to a spreadsheet.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 
@@ -67,4 +72,25 @@ async def send(call: Call) -> None:
         return
     name = f"xtool-audit-{datetime.now(UTC):%Y-%m-%d}.csv"
     text = call.t.md_n("export.here", len(entries))
-    await flows.send_files(call, text, [(name, to_csv(call.t, entries))])
+    try:
+        await flows.send_files(call, text, [(name, to_csv(call.t, entries))])
+    except SlackRefusedError as error:
+        await flows.say_no_scope(call, error)
+        await call.deps.replies.tell(call.caller, call.t, newest(call.t, entries))
+
+
+def newest(t: Texts, entries: Sequence[AuditEntry]) -> Card:
+    """The newest entries as a message, where files cannot be sent."""
+    title = t.md("export.shown")
+    lines = [
+        t.md(
+            "export.line",
+            at=entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
+            actor=mention(entry.actor),
+            action=clean(entry.action, 60),
+            number=clean(entry.number, 60),
+            after=clean(entry.after, 30),
+        )
+        for entry in entries[-SHOWN:]
+    ]
+    return kit.card(title, [kit.section(title), *paragraphs(lines)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 from bot.authz import Need
 from bot.blocks import modals, status
@@ -12,6 +11,7 @@ from bot.blocks.settings import settings
 from bot.blocks.status import PAGE, InvoicePage, Status
 from bot.deps import Call
 from bot.reasons import in_words
+from bot.slack import SlackRefusedError
 from bot.texts import LANGUAGES, Mrkdwn, Texts, texts
 from sync.errors import SyncError
 from sync.model import ConnectionState, InvoiceRecord, InvoiceState, ParticipantId, SyncRun
@@ -216,7 +216,10 @@ async def show_documents(call: Call, record: InvoiceRecord) -> None:
         number = record.number or record.invoice_id
         text = call.t.md("documents.here", number=number)
         files = [(document.filename, document.content) for document in found]
-        await send_files(call, text, files)
+        try:
+            await send_files(call, text, files)
+        except SlackRefusedError as error:
+            await say_no_scope(call, error)
     else:
         await call.deps.replies.say(call.caller, call.t, call.t.md("documents.none"))
 
@@ -233,5 +236,11 @@ async def send_files(call: Call, text: Mrkdwn, files: list[tuple[str, bytes]]) -
         channel=str(said.get("channel") or caller.user),
         thread_ts=str(said.get("ts") or ""),
     )
-    next_caller = replace(caller)
-    await call.deps.replies.say(next_caller, call.t, call.t.md("documents.sent"))
+    await call.deps.replies.say(caller, call.t, call.t.md("documents.sent"))
+
+
+async def say_no_scope(call: Call, error: SlackRefusedError) -> None:
+    """Files could not be sent because the app was installed without the right to."""
+    if error.code != "missing_scope":
+        raise error
+    await call.deps.replies.say(call.caller, call.t, call.t.md("documents.no_scope"))

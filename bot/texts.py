@@ -153,10 +153,11 @@ class Texts:
         return numbers.format_decimal(value, locale=self._locale)
 
     def amount(self, value: Decimal, currency: str) -> str:
-        """`1.190,00 €` or `€1,190.00`. What is no currency code stands behind the number."""
-        if re.fullmatch(r"[A-Z]{3}", currency) and value.is_finite():
+        """`1.190,00 €` or `€1,190.00`. What is no amount or no currency code is shown as it is."""
+        sane = value.is_finite() and abs(value) < 10**15
+        if re.fullmatch(r"[A-Z]{3}", currency) and sane:
             return numbers.format_currency(value, currency, locale=self._locale)
-        return f"{value} {clean(currency, 10)}".strip()
+        return clean(f"{value} {currency}", 40)
 
     def date(self, day: date) -> str:
         """`22.11.2026` or `22 Nov 2026`."""

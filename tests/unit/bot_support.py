@@ -1,0 +1,196 @@
+"""Records and strategies for the tests of the Slack side."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from bot.blocks.invoice import Shown
+from sync.errors import Finding, Kind, Reason
+from sync.model import (
+    Attempt,
+    Connection,
+    ConnectionState,
+    DocumentType,
+    InvoiceRecord,
+    InvoiceState,
+    Overview,
+    ParticipantId,
+    SyncRun,
+    Unexportable,
+)
+
+NOW = datetime(2026, 11, 22, 14, 3, tzinfo=UTC)
+HOSTILE = (
+    "<!channel>",
+    "<@U0ADMIN>",
+    "<https://evil.example|click>",
+    "A & B <b>GmbH</b>",
+    "*bold* _it_ ~gone~ `code`",
+    "x" * 5000,
+    "\u202egnp.exe",
+    "شركة النور",
+    "👩‍👩‍👧‍👦 & Söhne",
+    "line\nbreak\ttab\x00nul",
+    "&lt;!channel&gt;",
+    "{number} {0} %s",
+    "",
+    " ",
+    "\ud83d",
+)
+NAMES = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=400))
+CODES = (
+    "peppol.lookup.not_registered",
+    "sevdesk.unauthorized",
+    "document.invalid",
+    "receiver.ambiguous",
+    "a.code.nobody.knows",
+)
+
+
+def record(**changes: Any) -> InvoiceRecord:
+    """An invoice that failed, or whatever `changes` make of it."""
+    base = InvoiceRecord(
+        org="T0NORDWIND",
+        account="1",
+        invoice_id="4711",
+        state=InvoiceState.FAILED,
+        state_since=NOW,
+        created_at=NOW,
+        run="run1",
+        number="RE-1001",
+        contact_id="7",
+        contact_name="Müller & Söhne GmbH",
+        invoice_date=date(2026, 11, 1),
+        due_date=date(2026, 11, 15),
+        gross=Decimal("1190.00"),
+        reason=Reason(
+            code="peppol.lookup.not_registered", params={"participant": "9930:DE136695976"}
+        ),
+        attempts=1,
+    )
+    return base.model_copy(update=changes)
+
+
+def shown(given: InvoiceRecord | None = None, *, hide_amounts: bool = False) -> Shown:
+    """A record as a card takes it."""
+    given = given or record()
+    return Shown(
+        given, f"https://my.sevdesk.de/fi/edit/type/RE/id/{given.invoice_id}", hide_amounts
+    )
+
+
+def connection(**changes: Any) -> Connection:
+    """A live connection."""
+    base = Connection(
+        org="T0NORDWIND",
+        account="1",
+        account_name="Nordwind Werkstatt GmbH",
+        connected_by="U0ADMIN",
+        connected_at=NOW,
+        last_sync=NOW,
+        next_sync=NOW + timedelta(minutes=5),
+    )
+    return base.model_copy(update=changes)
+
+
+def run(**changes: Any) -> SyncRun:
+    """A finished sync with three imports."""
+    base = SyncRun(
+        id="run1",
+        org="T0NORDWIND",
+        started_at=NOW,
+        finished_at=NOW,
+        seen=3,
+        to_import=3,
+        imported=3,
+        counts={"sent": 2, "failed": 1},
+    )
+    return base.model_copy(update=changes)
+
+
+@st.composite
+def reasons(draw: st.DrawFn) -> Reason:
+    """Reasons with hostile parameters and many findings."""
+    rules = st.sampled_from(["BR-DE-15", "BR-XX-99", "PEPPOL-EN16931-R010", "<!here>"])
+    finding = st.builds(Finding, rule=rules, message=NAMES, location=NAMES)
+    params = st.dictionaries(
+        st.sampled_from(["participant", "detail", "candidates", "message", "provider"]), NAMES
+    )
+    return Reason(
+        code=draw(st.sampled_from(CODES)),
+        kind=draw(st.sampled_from(Kind)),
+        params=draw(params),
+        findings=tuple(draw(st.lists(finding, max_size=8))),
+    )
+
+
+PARTICIPANT = ParticipantId(scheme="9930", value="DE136695976")
+
+
+@st.composite
+def attempts(draw: st.DrawFn) -> Attempt:
+    """An attempt as an access point's words fill it."""
+    return Attempt(
+        id="a",
+        number=draw(st.integers(1, 10_000)),
+        adapter="recommand",
+        sender=PARTICIPANT,
+        receiver=PARTICIPANT,
+        document_type=DocumentType(id="urn:x", process="urn:p"),
+        sha256="0" * 64,
+        claimed_at=NOW,
+        deadline=NOW,
+        provider_status=draw(NAMES),
+    )
+
+
+@st.composite
+def records(draw: st.DrawFn) -> InvoiceRecord:
+    """Invoices in every state with hostile texts."""
+    return record(
+        invoice_id=str(draw(st.integers(1, 10**9))),
+        state=draw(st.sampled_from(InvoiceState)),
+        number=draw(NAMES),
+        contact_name=draw(NAMES),
+        currency=draw(st.sampled_from(["EUR", "USD", "XX", "<!channel>", ""])),
+        gross=draw(st.decimals(allow_nan=True, allow_infinity=True)),
+        reason=draw(st.none() | reasons()),
+        overdue=draw(st.booleans()),
+        actor=draw(st.sampled_from(["", "U0ADMIN", "<!channel>"])),
+        attempts=draw(st.integers(0, 10_000)),
+        attempt=draw(st.none() | attempts()),
+        receiver=draw(st.none() | st.just(PARTICIPANT)),
+        rules=draw(NAMES),
+        candidates=draw(st.sampled_from([(), (PARTICIPANT,)])),
+        hold=draw(st.sampled_from(["", "ask", "first_sync"])),
+    )
+
+
+@st.composite
+def overviews(draw: st.DrawFn) -> Overview:
+    """What status shows, with hostile names."""
+    skipped = st.builds(
+        Unexportable,
+        invoice_id=st.just("9"),
+        revision=st.just("r"),
+        number=NAMES,
+        contact_name=NAMES,
+        reason=reasons(),
+    )
+    return Overview(
+        connection=connection(
+            account_name=draw(NAMES),
+            state=draw(st.sampled_from(ConnectionState)),
+            reason=draw(st.none() | reasons()),
+            last_error=draw(st.none() | reasons()),
+        ),
+        counts={state.value: draw(st.integers(0, 10**6)) for state in InvoiceState},
+        needs_person=tuple(draw(st.lists(records(), max_size=10))),
+        skipped=tuple(draw(st.lists(skipped, max_size=10))),
+        skipped_total=draw(st.integers(0, 10**6)),
+        running=draw(st.booleans()),
+    )
