@@ -126,8 +126,8 @@ class Tagger:
             await self._book.hint_notify()
 
     async def _begin(self, record: InvoiceRecord) -> InvoiceRecord:
-        if record.tag_pending:
-            return record
+        """Note that a write begins. Also where one was begun before: of two who go on from
+        there, a poll and a delivery, only one may."""
         return await self._book.write(record, record.model_copy(update={"tag_pending": True}))
 
     async def _done(

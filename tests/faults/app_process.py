@@ -56,10 +56,10 @@ class Launch:
     log: str
     trap: str = ""
     submit_seconds: float = 1.2  # of one submission; its attempt is settled after twice this
-    redelivery: float = 1.5
+    redelivery: float = 1.0
     sweep: float = 0.5
-    taken_for: float = 2.0
-    lease: float = 3.0
+    taken_for: float = 1.5
+    lease: float = 1.2
     drain_seconds: float = jobs.DRAIN_SECONDS
     documents: str = "inside"  # or "process"
     network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
@@ -99,7 +99,9 @@ def equip(rt: Runtime, launch: Launch) -> None:
     async def registered(participant: ParticipantId) -> Lookup:
         types = (launch.network or {}).get(str(participant).lower())
         if types is None:
-            return NotRegistered(because("peppol.receiver.not_registered"))
+            return NotRegistered(
+                because("peppol.lookup.not_registered", participant=str(participant))
+            )
         return Registered(frozenset(types))
 
     worker = rt.documents if launch.documents == "process" else InPlace()

@@ -102,9 +102,10 @@ def _wrap(owner: type, name: str, point_of: Callable[..., str], trap: Trap) -> N
     async def wrapped(*args: Any, **kwargs: Any) -> Any:
         point = point_of(*args, **kwargs)
         trap.passed("before", point)
-        result = await original(*args, **kwargs)
-        trap.passed("after", point)
-        return result
+        try:
+            return await original(*args, **kwargs)
+        finally:
+            trap.passed("after", point)  # also of a call that fails
 
     setattr(owner, name, wrapped)
 

@@ -128,6 +128,13 @@ class World:
         self.workers.append(worker)
         return worker
 
+    async def finish_first_sync(self, tenant: Tenant) -> None:
+        """Let one invoice through: of many in a first sync a person would be asked."""
+        tenant.add()
+        worker = self.start()
+        await self.until_quiet()
+        worker.kill()
+
     async def kill_all(self) -> None:
         """SIGKILL for all workers."""
         for worker in self.workers:
@@ -169,9 +176,9 @@ class World:
         found = [f"{i.number} was not imported" for i in wanted(tenant) if i.id not in records]
         found += [f"{r.number} is {r.state}" for r in records.values() if not rests(r)]
         found += [
-            f"{r.number} wants {delivery.tag_wanted(r)}"
+            f"{r.number} wants {delivery.tag_wanted(r)}, has {self.tags(tenant, r)}"
             for r in records.values()
-            if delivery.tag_wanted(r) is not None
+            if delivery.tag_wanted(r) is not None or self.tags(tenant, r) != [tag(r)]
         ]
         untold = await self.redis.xlen(Keys(tenant.org).events)
         return found + ([f"{untold} events were not told"] if untold else [])
@@ -203,6 +210,11 @@ class World:
     def accepted(self, invoice: Invoice) -> int:
         """How often the access point accepted an invoice, by its own count."""
         return sum(1 for one in self.access_point.taken if one.number == invoice.number)
+
+    def tags(self, tenant: Tenant, record: InvoiceRecord) -> list[str]:
+        """xTool's tags on an invoice in sevDesk."""
+        found = tenant.account.tags_of(tenant.account.invoices[record.invoice_id])
+        return [name for name in found if name.startswith("xTool-")]
 
     def doubles(self) -> int:
         """Accepted submissions beyond the first of each invoice."""
@@ -243,7 +255,7 @@ class World:
             assert self.accepted(invoice), f"{record.number} was never accepted"
         if record.state in (InvoiceState.FAILED, InvoiceState.BLOCKED):
             assert record.reason is not None, f"{record.number} has no reason"
-        ours = [t for t in tenant.account.tags_of(invoice) if t.startswith("xTool-")]
+        ours = self.tags(tenant, record)
         assert ours == [tag(record)], f"{record.number} is {record.state}, its tags are {ours}"
         assert (tenant.org, record.invoice_id, record.state.value) in told, record.number
 
@@ -286,7 +298,7 @@ async def open_world(
     **knobs: Any,
 ) -> AsyncIterator[World]:
     """A world without tenants and workers. `knobs` as in `Launch`, for all its workers."""
-    directory.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         sevdesk, access_point = SevdeskStandIn(), stand_in(provider)
         store = StoreServer(directory / "store")
