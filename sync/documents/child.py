@@ -1,8 +1,9 @@
 """The process that reads documents: `python -m sync.documents.child PARENT_PID SECONDS`.
 
 It talks over its standard input and output and ends with its parent: its input closes, and on
-Linux the kernel kills it. It has no network of its own to lose, no secret in its environment, and
-an alarm that the kernel delivers even while a C library does not return.
+Linux the kernel kills it. It has no secret in its environment. A document may use SECONDS of
+processor time; then the kernel ends the process, even while a C library does not return. It is
+processor time and not the clock, so that a busy machine does not make a good document a bad one.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from sync.documents.work import Plan
 from sync.errors import Reason, SyncError
 
 _PR_SET_PDEATHSIG: Final = 1
-_GRACE: Final = 5.0
-"""Seconds after the parent's limit before the alarm ends the process by itself."""
+_WARM_UP_SECONDS: Final = 60.0
+"""Compiling the official rules may take longer than any document."""
 
 
 def main(arguments: list[str]) -> None:
@@ -33,16 +34,12 @@ def main(arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold invoices
     source, sink = _channel()
     while (request := _receive(source)) is not None:
-        signal.setitimer(signal.ITIMER_REAL, _limit(request, seconds))
+        is_warm_up = request.head.get("do") == "warm"
+        signal.setitimer(signal.ITIMER_PROF, _WARM_UP_SECONDS if is_warm_up else seconds)
         answer = _answer(request)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         sink.write(frames.pack(answer))
         sink.flush()
-
-
-def _limit(request: Frame, seconds: float) -> float:
-    """Compiling the official rules may take longer than any document."""
-    return (60.0 if request.head.get("do") == "warm" else seconds) + _GRACE
 
 
 def _die_with(parent: int) -> None:

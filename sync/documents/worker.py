@@ -3,8 +3,8 @@
 Why processes and not threads: a document comes from outside. A thread that lxml, pypdf or Saxon
 keeps busy cannot be stopped, holds the interpreter's lock for whole milliseconds (Python code that
 walks 4,000 lines blocks the loop for 200 ms), and its memory is ours. A process is killed after
-`seconds`, killed when it grows past `megabytes`, and replaced when it has grown old. It does not
-get our environment, where the tokens are.
+`seconds` of processor time, killed when it grows past `megabytes`, and replaced when it has grown
+old. It does not get our environment, where the tokens are.
 
 Why one process and not a pool of `concurrent.futures`: that pool cannot kill a task that takes
 too long, and a worker that dies breaks it as a whole. One process does some 40 documents a second
@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final, Self
@@ -30,7 +31,8 @@ from sync.documents.source import SourceDocument
 from sync.documents.work import Made, Plan
 from sync.errors import Kind, Reason
 
-WARM_UP_SECONDS: Final = 60.0
+WAIT_SECONDS: Final = 60.0
+"""By the clock, for an answer. Only a machine that is stopped or very busy takes so long."""
 OLD_AFTER: Final = 2_000
 """Documents. Saxon grew by 47 MB in 1,500 runs."""
 _WATCH_SECONDS: Final = 0.05
@@ -43,7 +45,7 @@ class DocumentWorker:
     """Reads and makes documents. Safe to use from many tasks of one event loop."""
 
     def __init__(self, *, processes: int = 1, seconds: float = 10.0, megabytes: int = 512) -> None:
-        """`seconds` and `megabytes` bound one document."""
+        """`seconds` of processor time and `megabytes` bound one document."""
         self._children = [_Child(seconds, megabytes) for _ in range(processes)]
         self._free: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()
         for child in self._children:
@@ -152,7 +154,7 @@ class _Child:
             raise WorkerError(f"no process: {exc.strerror}") from None
         self._asked = 0
         try:
-            answer = await self._bounded(Frame({"do": "warm"}), WARM_UP_SECONDS)
+            answer = await self._bounded(Frame({"do": "warm"}))
         except _DiedError:
             raise WorkerError("the process died while it started") from None
         return str(_result(answer).head.get("rules", ""))
@@ -162,7 +164,7 @@ class _Child:
         if self.pid is None or self._is_old():
             await self.start()
         self._asked += 1
-        return _result(await self._bounded(request, self._seconds))
+        return _result(await self._bounded(request))
 
     async def stop(self) -> None:
         """End the process and everything that belongs to it."""
@@ -170,7 +172,7 @@ class _Child:
         if process is None:
             return
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
+            process.kill()  # one that is ending already keeps the signal that ended it
         if process.stdin is not None:
             process.stdin.close()
         await process.wait()
@@ -180,7 +182,7 @@ class _Child:
         grown = _resident(self.pid) > self._megabytes * 0.75
         return self._asked >= OLD_AFTER or grown
 
-    async def _bounded(self, request: Frame, seconds: float) -> Frame:
+    async def _bounded(self, request: Frame) -> Frame:
         """One exchange within time and memory. A process that is in doubt is ended."""
         process = self._process
         if process is None:
@@ -188,23 +190,28 @@ class _Child:
         watch = asyncio.create_task(self._watch(process))
         answer = None
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(WAIT_SECONDS):
                 answer = await _exchange(process, request)
             return answer
         except TimeoutError:
-            raise WorkerError(
-                code="document.timeout", kind=Kind.PERMANENT, seconds=f"{seconds:g}"
-            ) from None
+            raise WorkerError("no answer in time") from None
         except (OSError, EOFError, ValueError):
-            if watch.done() and not watch.cancelled():
-                raise WorkerError(
-                    code="document.memory", kind=Kind.PERMANENT, megabytes=str(self._megabytes)
-                ) from None
-            raise _DiedError from None
+            await self.stop()
+            raise self._why_ended(process, too_large=watch.done()) from None
         finally:
             watch.cancel()
             if answer is None:  # also when cancelled: an answer may still come, to nobody
                 await asyncio.shield(self.stop())
+
+    def _why_ended(self, process: asyncio.subprocess.Process, *, too_large: bool) -> Exception:
+        """What ended a process: its size, the kernel's timer, or something else."""
+        if too_large:
+            limit = str(self._megabytes)
+            return WorkerError(code="document.memory", kind=Kind.PERMANENT, megabytes=limit)
+        if process.returncode == -signal.SIGPROF:
+            limit = f"{self._seconds:g}"
+            return WorkerError(code="document.timeout", kind=Kind.PERMANENT, seconds=limit)
+        return _DiedError()
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Kill the process when it grows too large. Returns then, and only then."""

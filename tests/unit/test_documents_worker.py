@@ -54,17 +54,14 @@ async def test_many_tasks_share_it() -> None:
 
 
 async def test_a_document_that_takes_too_long_is_given_up_and_the_next_goes_on() -> None:
-    async with DocumentWorker() as documents:
+    async with DocumentWorker(seconds=0.2) as documents:
         (before,) = documents.pids
-        for child in documents._children:
-            child._seconds = 0.05
         with pytest.raises(WorkerError) as caught:
             await documents.make(many_lines(2_000), PLAN)
         assert caught.value.reason.code == "document.timeout"
         assert caught.value.reason.kind is Kind.PERMANENT
+        assert caught.value.reason.params == {"seconds": "0.2"}
         assert not psutil.pid_exists(before)
-        for child in documents._children:
-            child._seconds = 10
         assert (await documents.read(load())).number == "MW-2026-0042"
 
 
