@@ -209,7 +209,7 @@ async def _durability(client: StoreRedis | StoreCluster) -> Durability:
         aof=aof,
         aof_ok=healthy,
         fsync=await _config(client, "appendfsync"),
-        waitaof=aof and await _knows(client, "waitaof"),
+        waitaof=aof and await _knows_waitaof(client),
         maxmemory_policy=await _config(client, "maxmemory-policy"),
     )
 
@@ -234,13 +234,11 @@ async def _config(client: StoreRedis | StoreCluster, name: str) -> str:
     return str(answer.get(name, ""))
 
 
-async def _knows(client: StoreRedis | StoreCluster, command: str) -> bool:
+async def _knows_waitaof(client: StoreRedis | StoreCluster) -> bool:
+    """Asked by a call that waits for nothing: redis-py cannot read an old server's COMMAND INFO."""
+    options = {"target_nodes": StoreCluster.RANDOM} if isinstance(client, StoreCluster) else {}
     try:
-        answer: Any = await client.execute_command("COMMAND", "INFO", command)
+        await client.execute_command("WAITAOF", 0, 0, 0, **options)
     except ResponseError:
         return False
-    return bool(answer) and any(entry for entry in _values(answer))
-
-
-def _values(answer: Any) -> list[Any]:
-    return list(answer.values()) if isinstance(answer, dict) else list(answer)
+    return True

@@ -265,6 +265,20 @@ async def test_waitaof_says_no_at_once_where_there_is_no_file(tmp_path: Path) ->
         await clients.aclose()
 
 
+async def test_a_server_that_does_not_know_waitaof_is_found_out(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Redis 6.2 answers."""
+    ask: Callable[..., Awaitable[object]] = clients.exact.execute_command
+
+    async def old(*args: object, **options: object) -> object:
+        return await ask("NO-SUCH" if args[0] == "WAITAOF" else args[0], *args[1:], **options)
+
+    monkeypatch.setattr(clients.exact, "execute_command", old)
+    assert not (await clients.durability()).waitaof
+    assert not await clients.waitaof("{a}:k")
+
+
 async def test_the_server_is_asked_for_its_promises_once(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
