@@ -70,21 +70,29 @@ def _same_totals(before: Totals, after: Totals) -> None:
             _same(term, one, other)
 
 
-def check_only_endpoints(before: Opened, after: Opened) -> None:
-    """Raise `ChangedDocumentError` unless the documents are equal but for BT-34 and BT-49."""
-    _same("XML", _canonical(before), _canonical(after), show=False)
+def check_only_head(before: Opened, after: Opened, *, as_bis: bool) -> None:
+    """Raise `ChangedDocumentError` unless the documents are equal but for BT-34 and BT-49.
+
+    With `as_bis`, the specification (BT-24) and process (BT-23) may differ too.
+    """
+    _same("XML", _canonical(before, as_bis), _canonical(after, as_bis), show=False)
 
 
-def _canonical(opened: Opened) -> bytes:
-    """Canonical XML without the endpoints. Works on a copy: the caller's tree stays whole."""
+def _canonical(opened: Opened, as_bis: bool) -> bytes:
+    """Canonical XML without the head. Works on a copy: the caller's tree stays whole."""
     root = etree.fromstring(etree.tostring(opened.root))
+    first_step = opened.paths.party.endpoint.partition("/")[0]
     for path in (opened.paths.seller, opened.paths.buyer):
-        party = root.find(path, NS)
-        first_step = opened.paths.party.endpoint.partition("/")[0]
-        endpoint = None if party is None else party.find(first_step, NS)
-        if party is not None and endpoint is not None:
-            party.remove(endpoint)
+        _remove(root.find(path, NS), first_step)
+    for path in ("cbc:CustomizationID", "cbc:ProfileID") if as_bis else ():
+        _remove(root, path)
     return etree.tostring(root, method="c14n")
+
+
+def _remove(parent: etree._Element | None, path: str) -> None:
+    found = None if parent is None else parent.find(path, NS)
+    if parent is not None and found is not None:
+        parent.remove(found)
 
 
 def _endpoint(participant: ParticipantId) -> Identifier:

@@ -1,15 +1,17 @@
 """The document to send, from the one that was read.
 
-Either the source with nothing but the two endpoint ids written into it, or a new document by
-`euinvoice` (39 of 39 KoSIT and 42 of 42 ZUGFeRD documents converted right). The envelope's sender
-and receiver are the document's endpoint ids by construction: both come from the same arguments.
+Three ways, the gentlest that does it: the source with nothing but the two endpoint ids written
+into it; a UBL source with its head made BIS (specification, process, endpoints), every other node
+as it was; or a new document by `euinvoice` (39 of 39 KoSIT and 42 of 42 ZUGFeRD documents converted
+right). The envelope's sender and receiver are the document's endpoint ids by construction: both
+come from the same arguments.
 """
 
 from __future__ import annotations
 
 import copy
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from euinvoice import parse_detailed, profiles
 from euinvoice.errors import ModelError, ParseError
@@ -20,13 +22,14 @@ from lxml import etree
 from pydantic import ValidationError
 
 from sync.documents import unmapped
-from sync.documents.choose_type import How
+from sync.documents.choose_type import BIS, How
 from sync.documents.errors import InvalidDocumentError, UnsendableDocumentError
 from sync.documents.paths import NS
 from sync.documents.read import Opened
 from sync.documents.source import SourceDocument, Syntax
 from sync.errors import Finding
 from sync.model import ParticipantId
+from sync.peppol.doctypes import BILLING
 
 ATTACHMENT_TYPES: Final = frozenset(
     {
@@ -45,6 +48,13 @@ _MAX_UNMAPPED_SHOWN: Final = 5
 NO_LINES: Final = ("factur-x.eu:1p0:minimum", "factur-x.eu:1p0:basicwl", "zugferd.de:2p0:minimum")
 
 
+class Converted(NamedTuple):
+    """The document to send. `patched`: it is the source but for its head."""
+
+    xml: bytes
+    patched: bool
+
+
 def convert(
     opened: Opened,
     document: SourceDocument,
@@ -53,18 +63,28 @@ def convert(
     receiver: ParticipantId,
     *,
     buyer_reference: str = "",
-) -> bytes:
+) -> Converted:
     """The document to send.
 
     `buyer_reference` fills BT-10 where the source has none (a plain ZUGFeRD invoice), and only
     when converting. Raises `UnsendableDocumentError` and `InvalidDocumentError`.
     """
     if how is How.AS_IS:
-        return with_endpoints(opened, sender, receiver)
+        return Converted(with_endpoints(opened, sender, receiver), patched=True)
     check_carried(document)
-    invoice = to_model(opened)
-    invoice = addressed(invoice, sender, receiver, buyer_reference)
-    return write(invoice, profiles.PEPPOL, Syntax.UBL if how is How.TO_UBL else Syntax.CII)
+    lacks_reference = bool(buyer_reference.strip()) and not document.buyer_reference
+    if how is How.TO_UBL and _is_rooted_right(document) and not lacks_reference:
+        return Converted(with_endpoints(opened, sender, receiver, as_bis=True), patched=True)
+    invoice = addressed(to_model(opened), sender, receiver, buyer_reference)
+    syntax = Syntax.UBL if how is How.TO_UBL else Syntax.CII
+    return Converted(write(invoice, profiles.PEPPOL, syntax), patched=False)
+
+
+def _is_rooted_right(document: SourceDocument) -> bool:
+    """A UBL document whose root is the one that its type code asks for."""
+    return document.syntax is Syntax.UBL and document.is_credit_note == (
+        document.root == "CreditNote"
+    )
 
 
 def check_carried(document: SourceDocument) -> None:
@@ -87,7 +107,7 @@ def to_model(opened: Opened) -> Invoice:
     try:
         result = parse_detailed(opened.xml)
     except ParseError as exc:
-        raise InvalidDocumentError(findings=(_model_finding(exc),), source="EN 16931") from None
+        raise InvalidDocumentError(findings=(_model_finding(exc),), rules="EN 16931") from None
     if lost := unmapped.harmful(opened.root, result.unmapped):
         shown = ", ".join(_short(path) for path in lost[:_MAX_UNMAPPED_SHOWN])
         raise UnsendableDocumentError(
@@ -122,24 +142,44 @@ def write(invoice: Invoice, profile: Profile, syntax: Syntax) -> bytes:
         return ubl.write(prepared) if syntax is Syntax.UBL else cii.write(prepared)
     except (ModelError, ValidationError) as exc:
         finding = Finding(rule="EN16931-MODEL", message=str(exc)[:300])
-        raise InvalidDocumentError(findings=(finding,), source="EN 16931") from None
+        raise InvalidDocumentError(findings=(finding,), rules="EN 16931") from None
 
 
-def with_endpoints(opened: Opened, sender: ParticipantId, receiver: ParticipantId) -> bytes:
-    """The source with BT-34 and BT-49 set; every other node stays as it is."""
+def with_endpoints(
+    opened: Opened, sender: ParticipantId, receiver: ParticipantId, *, as_bis: bool = False
+) -> bytes:
+    """The source with BT-34 and BT-49 set; every other node stays as it is.
+
+    `as_bis` (UBL only) makes it BIS Billing by its specification (BT-24) and, where it has none,
+    its process (BT-23).
+    """
     root = copy.deepcopy(opened.root)
     for path, participant in ((opened.paths.seller, sender), (opened.paths.buyer, receiver)):
         party = root.find(path, NS)
         if party is None:
             finding = Finding(rule="BR-06" if participant is sender else "BR-07", location=path)
-            raise InvalidDocumentError(findings=(finding,), source="EN 16931")
+            raise InvalidDocumentError(findings=(finding,), rules="EN 16931")
         endpoint = party.find(opened.paths.party.endpoint, NS)
         if endpoint is None:
             endpoint = _new_endpoint(party, opened.syntax)
         endpoint.text = participant.value
         endpoint.set("schemeID", participant.scheme)
+    if as_bis:
+        _set_head(root)
     # The declaration's encoding is ours; comments and processing instructions are content.
     return etree.tostring(root.getroottree(), xml_declaration=True, encoding="UTF-8")
+
+
+def _set_head(root: etree._Element) -> None:
+    specification = root.find("cbc:CustomizationID", NS)
+    if specification is None:
+        finding = Finding(rule="BR-01", location="cbc:CustomizationID")
+        raise InvalidDocumentError(findings=(finding,), rules="EN 16931")
+    specification.text = BIS
+    if root.find("cbc:ProfileID", NS) is None:
+        process = etree.Element(f"{{{NS['cbc']}}}ProfileID")
+        process.text = BILLING
+        specification.addnext(process)
 
 
 def _new_endpoint(party: etree._Element, syntax: Syntax) -> etree._Element:

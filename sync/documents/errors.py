@@ -14,21 +14,20 @@
     │     document.signed               a CAdES envelope instead of XML
     │     document.value                term (BT-…), value: a date or an amount that is none
     ├── UnsendableDocumentError         an e-invoice, but not one that Peppol carries
-    │     document.no_lines             ZUGFeRD MINIMUM and BASIC WL
-    │     document.profile              profile (BT-24)
-    │     document.type_code            type_code (BT-3)
+    │     document.no_lines             profile (BT-24): ZUGFeRD MINIMUM and BASIC WL
     │     document.attachment_type      mime, filename
-    │     document.attachment_size      filename, limit (bytes)
-    │     document.unmapped             elements: what the conversion would lose
-    ├── InvalidDocumentError            document.invalid; rules, source: findings say what
+    │     document.unmapped             elements, count: what the conversion would lose
+    ├── InvalidDocumentError            document.invalid; rules, count: the findings say what
     ├── ChangedDocumentError            document.changed; term, before, after: our fault
     ├── WorkerError                     the process that reads documents
-    │     document.timeout              seconds
-    │     document.memory               megabytes
-    │     document.worker               TRANSIENT: it died by itself
+    │     document.timeout              PERMANENT; seconds of processor time
+    │     document.memory               PERMANENT; megabytes
+    │     document.crashed              PERMANENT: it died of the document, twice
+    │     document.unexpected           PERMANENT; error: a library failed on the document
+    │     document.worker               TRANSIENT: it cannot be started, or is closing
     └── RulesError                      the official rules
-          rules.unavailable             why: they could not be downloaded (TRANSIENT)
-          rules.integrity               why: a download is not what was pinned
+          rules.unavailable             TRANSIENT; source: it could not be downloaded
+          rules.integrity               PERMANENT; source: it is not what was pinned
 
 Blocked before any document is made (reason codes of `address.py` and `pipeline.py`; each has
 the params candidates and refused, both lists for people):
@@ -67,7 +66,7 @@ class UnreadableDocumentError(DocumentError):
 class UnsendableDocumentError(DocumentError):
     """An e-invoice, but not one that Peppol carries."""
 
-    code = "document.profile"
+    code = "document.unmapped"
 
 
 class InvalidDocumentError(DocumentError):
