@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+from sync.embedded import EmbeddedStore
+from sync.store.scripts import CLAIM_DUE
+from tests.engine.crash import SCRIPTS
 from tests.engine.world import ME, ORG, Engine, World
 
 
+@pytest.fixture(scope="session")
+def engine_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server of its own, which keeps everything in memory.
+
+    These tests kill processes, never the server, so its disk would only make them slow. That
+    it keeps what it acknowledged is proven with the server's own tests.
+    """
+    directory: Path = tmp_path_factory.mktemp("engine")
+    with asyncio.Runner() as runner:
+        store = EmbeddedStore(directory, watch=False)
+        url = runner.run(store.start())
+        with redis.Redis.from_url(url) as client:
+            client.config_set("appendonly", "no")
+            for script in (*SCRIPTS.values(), CLAIM_DUE):
+                client.script_load(script.text)
+        yield url
+        runner.run(store.stop())
+
+
 @pytest.fixture
-def engine_url(redis_url: str) -> str:
-    """An empty store that syncs at once: WAITAOF waits for the disk, not for the next second."""
-    with redis.Redis.from_url(redis_url) as client:
-        client.config_set("appendfsync", "always")
-    return redis_url
+def engine_url(engine_server: str) -> str:
+    """The URL of an empty store."""
+    with redis.Redis.from_url(engine_server) as client:
+        client.flushall()
+    return engine_server
 
 
 @pytest.fixture

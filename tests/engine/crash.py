@@ -5,15 +5,33 @@ further effect of the same process raises it again: a dead process does nothing 
 its `finally` blocks try.
 
 Only effects are points to die at. Dying before or after a *read* leaves the same outside as
-dying after the write before it.
+dying after the write before it. Taking an invoice from the due set counts as a read: it only
+hides the invoice from others for a while, and `World.after_a_crash` lets that time pass.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sync.store.redis import Clients
+from sync.store.scripts import (
+    CLAIM_DUE,
+    CLAIM_OWNER,
+    CONNECTION,
+    RELEASE,
+    RENEW,
+    TRANSITION,
+)
+
+SCRIPTS = {
+    "transition": TRANSITION,
+    "connection": CONNECTION,
+    "release": RELEASE,
+    "renew": RENEW,
+    "claim owner": CLAIM_OWNER,
+}
 
 READS = frozenset(
     {
@@ -74,17 +92,20 @@ class Process:
 
 
 def crashing(clients: Clients, process: Process) -> Clients:
-    """`clients` whose every write is a step of `process`."""
-    for client in (clients.redis, clients.exact, clients.blobs):
-        _wrap(client, process)
-    return clients
+    """Clients on the same connections, whose every write is a step of `process`."""
+    made = copy.copy(clients)
+    made.redis, made.exact, made.blobs = (
+        _wrapped(client, process) for client in (clients.redis, clients.exact, clients.blobs)
+    )
+    return made
 
 
-def _wrap(client: Any, process: Process) -> None:
+def _wrapped(client: Any, process: Process) -> Any:
     execute, pipeline = client.execute_command, client.pipeline
+    client = copy.copy(client)
 
     async def execute_command(*args: Any, **options: Any) -> Any:
-        if str(args[0]).upper() in READS:
+        if str(args[0]).upper() in READS or args[1:2] == (CLAIM_DUE.digest,):
             process.alive()
             return await execute(*args, **options)
         return await process.step(f"store {_name(args)}", lambda: execute(*args, **options))
@@ -105,7 +126,10 @@ def _wrap(client: Any, process: Process) -> None:
 
     client.execute_command = execute_command
     client.pipeline = wrapped_pipeline
+    return client
 
 
 def _name(args: tuple[Any, ...]) -> str:
-    return " ".join(str(a)[:24] for a in args[:2])
+    if args[0] in ("EVALSHA", "EVAL"):
+        return next((n for n, s in SCRIPTS.items() if args[1] in (s.digest, s.text)), "script")
+    return " ".join(str(a)[:40] for a in args[:2])

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -167,8 +166,9 @@ class World:
     def engine(self, process: Process | None = None) -> Engine:
         """A fresh process."""
         process = process or Process()
-        clients = Clients(self.url)
-        self.opened.append(clients)
+        if not self.opened:
+            self.opened.append(Clients(self.url))
+        clients = self.opened[0]
         jobs, preparer = RecordingJobs(), WordPreparer()
 
         async def open_(org: str) -> SevdeskStandIn:
@@ -210,16 +210,18 @@ class World:
 
     async def after_a_crash(self, org: str = ORG) -> None:
         """The leases of the dead end; they are real time, which tests do not wait for."""
-        async with raw(self.url) as redis:
-            await redis.delete(Keys(org).lease)
+        redis: Any = self.opened[0].redis
+        await redis.delete(Keys(org).lease)
         self.clock.forward(TAKEN_FOR)
 
     async def run_until(self, engine: Engine, until: datetime, org: str = ORG) -> None:
         """Polls and due work in the order of their time."""
         poll_at = self.clock()
         while True:
-            await engine.work(org)
             due = await next_due(engine.ports, org)
+            if due and due <= self.clock():
+                await engine.work(org)
+                due = await next_due(engine.ports, org)
             at = min(poll_at, due) if due else poll_at
             if at > until:
                 self.clock.to(until)
@@ -231,16 +233,6 @@ class World:
 
     async def run_for(self, engine: Engine, org: str = ORG, **time: float) -> None:
         await self.run_until(engine, self.clock() + timedelta(**time), org)
-
-
-@asynccontextmanager
-async def raw(url: str) -> AsyncIterator[Any]:
-    """A client that no process owns."""
-    clients = Clients(url)
-    try:
-        yield clients.redis
-    finally:
-        await clients.aclose()
 
 
 async def record(engine: Engine, invoice_id: str, org: str = ORG) -> InvoiceRecord:
