@@ -109,11 +109,14 @@ async def test_removing_the_tags_sends_again(world: World) -> None:
     await until_tagged(world, invoice, "xTool-Peppol-Sent")
 
 
-async def test_a_wrong_token_saves_nothing(world: World) -> None:
+async def test_a_wrong_token_saves_nothing_and_says_why(world: World) -> None:
     await connect(world, token="0" * 32)
-    assert world.slack.modal("admin").callback_id == "connect"
+    modal = world.slack.modal("admin")
+    assert modal.callback_id == "connect"
+    assert "sevDesk" in modal.all_text
     await world.slack.command("/sevdesk status")
-    assert not world.access_point.submissions
+    await world.slack.wait_for(lambda: world.slack.ephemerals("admin"), SECONDS)
+    assert "/sevdesk connect" in world.slack.ephemerals("admin")[-1].all_text
 
 
 def _none() -> Message:
