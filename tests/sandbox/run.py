@@ -20,14 +20,18 @@ from tests.sandbox.world import World, stand_ins
 
 
 @asynccontextmanager
-async def sandbox(port: int = 0, **given: Any) -> AsyncIterator[tuple[World, str]]:
+async def sandbox(
+    port: int = 0, *, locale: str = "en-GB", **given: Any
+) -> AsyncIterator[tuple[World, str]]:
     """Everything runs inside; yields the world and the page's URL.
 
-    `port` is the page's, 0 takes a free one. `given` are settings by field name. Raises
+    `port` is the page's, 0 takes a free one. `locale` is the admin's in Slack, from which xTool
+    guesses the organisation's language. `given` are settings by field name. Raises
     `ConfigurationError` when the port is taken.
     """
     async with stand_ins(**given) as world, world.app():
         world.slack.limit_scopes(SCOPES)
+        world.slack.user("admin").locale = locale
         account = world.seeded.account
         console = Console(
             Parts(world.slack, world.sevdesk, account, world.access_point, world.token)

@@ -1,5 +1,6 @@
 // The right pane: sevDesk's invoices, what the access point received, and switches for trouble.
 import { act, h, keyed, toast } from "./dom.js";
+import { names } from "./mrkdwn.js";
 
 const run = async (body) => {
   const answer = await act({ user: "U0ADMIN", ...body });
@@ -25,11 +26,11 @@ function skeleton(pane) {
     card("sevdesk", "sevDesk", "",
       h("div", { class: "key-row" }, h("span", { class: "muted" }, "API token"), h("code", { id: "token" }),
         h("button", { class: "link", type: "button", id: "copy", onclick: copy }, "Copy")),
-      h("div", { class: "table-box" }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, h("th", {}, "Invoice"), h("th", {}, "Customer"), h("th", { class: "num" }, "Gross, status"), h("th", {}, "Tags"), h("th", {}))),
+      h("div", { class: "table-box" }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, h("th", { class: "c-number" }, "Invoice"), h("th", {}, "Customer"), h("th", { class: "num c-gross" }, "Gross, status"), h("th", { class: "c-tags" }, "Tags"), h("th", { class: "c-menu" }))),
         h("tbody", { id: "invoices" }))),
       newInvoice()),
     card("point", "Access point", "", h("div", { id: "point-none", class: "muted quiet" }, "Nothing received yet."),
-      h("div", { class: "table-box" }, h("table", { class: "grid" }, h("thead", { id: "point-head" }, h("tr", {}, h("th", {}, "Invoice"), h("th", {}, "Receiver"), h("th", {}, "Document"), h("th", {}, "Status"), h("th", {}))), h("tbody", { id: "taken" })))),
+      h("div", { class: "table-box" }, h("table", { class: "grid" }, h("thead", { id: "point-head" }, h("tr", {}, h("th", { class: "c-number" }, "Invoice"), h("th", {}, "Receiver"), h("th", { class: "c-doc" }, "Document"), h("th", { class: "c-status" }, "Status"), h("th", { class: "c-xml" }))), h("tbody", { id: "taken" })))),
     card("trouble", "Make trouble", "", h("div", { class: "switches", id: "switches" })),
     h("details", { class: "card calls" }, h("summary", {}, "Slack calls made by xTool ", h("span", { class: "muted", id: "calls-sub" })), h("ol", { id: "calls" })));
 }
@@ -41,7 +42,7 @@ async function copy() {
 
 // --- sevDesk -----------------------------------------------------------------------------------
 
-const money = (amount, currency) => (amount === "" ? "" : new Intl.NumberFormat("de-DE", { style: "currency", currency }).format(Number(amount)));
+const money = (amount, currency) => (amount === "" ? "" : new Intl.NumberFormat(names.locale, { style: "currency", currency }).format(Number(amount)));
 const TAGS = { Uploaded: "blue", "Peppol-Sent": "green", "Peppol-Failed": "red" };
 
 function tag(name) {
@@ -60,12 +61,12 @@ function sevdesk(d) {
 
 function invoice(i, before) {
   const tagged = i.contact_tags.length > 0;
-  const small = [i.status_text, i.e_invoice ? null : "no e-invoice", i.flaws.length ? "broken" : null].filter(Boolean).join(" · ");
-  return h("tr", { class: `${before ? "changed" : ""} s${i.status}`, dataset: { invoice: i.number || i.id } },
-    h("td", {}, h("a", { href: `/sandbox/invoice/${i.id}.xml`, target: "_blank", class: "strong" }, i.number || "Draft"), h("small", {}, i.day.split("-").reverse().join("."))),
+  const small = [i.status_text, i.flaws.length ? "broken" : null].filter(Boolean).join(" · ");
+  return h("tr", { class: `${before ? "changed" : ""} s${i.status}`, onanimationend: (e) => e.currentTarget.classList.remove("changed"), dataset: { invoice: i.number || i.id } },
+    h("td", {}, h("a", { href: `/sandbox/invoice/${i.id}.xml`, target: "_blank", class: "strong" }, i.number || "Draft"), h("small", {}, new Date(`${i.day}T12:00`).toLocaleDateString(names.locale, { day: "2-digit", month: "2-digit", year: "numeric" }))),
     h("td", {}, h("span", { class: "clip", title: i.contact }, i.contact), h("small", {}, customer(i))),
     h("td", { class: "num" }, money(i.gross, i.currency), h("small", {}, small)),
-    h("td", {}, h("div", { class: "chips" }, i.tags.length ? i.tags.map(tag) : h("span", { class: "muted" }, "–"))),
+    h("td", {}, h("div", { class: "chips" }, i.tags.map(tag), i.e_invoice ? null : h("span", { class: "chip outline" }, "no e-invoice"), !i.tags.length && i.e_invoice ? h("span", { class: "muted" }, "–") : null)),
     h("td", { class: "tight" }, menu(i, tagged)));
 }
 
@@ -118,7 +119,7 @@ function point(p, d) {
   const color = { delivered: "green", failed: "red", "on its way": "blue" };
   keyed(document.getElementById("taken"), p.taken, (t) => t.index, (t) => h("tr", { dataset: { taken: t.number } },
     h("td", { class: "strong" }, t.number), h("td", {}, h("span", { class: "clip", title: t.receiver }, who(t.number, d)), h("small", {}, t.receiver)),
-    h("td", {}, t.document.split(" · ")[0], h("small", {}, t.document.split(" · ").slice(1).join(" · "))), h("td", {}, h("span", { class: `chip ${color[t.status]}` }, t.status)),
+    h("td", {}, h("span", { class: "clip" }, t.document.split(" · ")[0]), h("small", {}, t.document.split(" · ").slice(1).join(" · "))), h("td", {}, h("span", { class: `chip ${color[t.status]}` }, t.status)),
     h("td", { class: "tight" }, h("a", { class: "link", href: `/sandbox/taken/${t.index}.xml`, target: "_blank" }, "XML"))));
 }
 

@@ -22,7 +22,7 @@ export function modal(s) {
   const typed = document.activeElement?.dataset?.action;
   overlay.replaceChildren(top ? build(top, stack.length) : "");
   const again = typed && overlay.querySelector(`[data-action="${CSS.escape(typed)}"]`);
-  (again || overlay.querySelector("input, textarea"))?.focus();
+  (again || overlay.querySelector(".modal-body :is(input, textarea, select, button)"))?.focus();
 }
 
 function build(v, depth) {

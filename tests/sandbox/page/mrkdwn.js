@@ -10,6 +10,12 @@ export function emojis(text) {
   return text.replace(/:([a-z0-9_+-]+):/g, (whole, code) => EMOJI[code] || whole);
 }
 
+// What a notification or a screen reader gets: no styles, no markup.
+export function spoken(text) {
+  const said = text.replace(/<[@#!]?[^<>|]*\|([^<>]*)>/g, "$1").replace(/<@([^<>|]+)>/g, (whole, id) => `@${names.users.get(id)?.real_name || id}`);
+  return emojis(unescape(said.replace(/<#([^<>|]+)>/g, (whole, id) => `#${names.channels.get(id)?.name || id}`)));
+}
+
 export function plain(object) {
   if (!object) return "";
   return object.type === "mrkdwn" ? [...mrkdwn(object.text)] : emojis(object.text);

@@ -1,7 +1,7 @@
 // The Slack window: channel list, messages, composer, threads, Home tab.
 import { act, avatar, h, keyed, toast } from "./dom.js";
 import { blocks } from "./blocks.js";
-import { mrkdwn, names } from "./mrkdwn.js";
+import { mrkdwn, names, spoken } from "./mrkdwn.js";
 
 export const view = { user: "U0ADMIN", channel: "C0INVOICES", tab: "messages", thread: null, reader: false, seen: {} };
 
@@ -128,7 +128,9 @@ export function messages(s, openThread) {
   if (!items.length) return stream.replaceChildren(empty(s)), (stream._kept = null);
   keyed(stream, items, (m) => m.ts, (m, before) => {
     const node = message(m, openThread);
-    if (before) node.classList.add("updated");
+    const said = JSON.stringify([m.text, m.blocks]);
+    node._said = said;
+    if (before && before._said !== said) { node.classList.add("updated"); node.addEventListener("animationend", () => node.classList.remove("updated")); }
     return node;
   });
   if (mine.length) view.seen[view.channel] = mine[mine.length - 1].ts;
@@ -164,7 +166,7 @@ function body(m) {
 }
 
 function reader(m) {
-  return h("div", { class: "reader" }, h("span", { class: "reader-tag" }, "read aloud"), m.text || h("em", {}, "This content can't be displayed."));
+  return h("div", { class: "reader" }, h("span", { class: "reader-tag" }, "read aloud"), m.text ? spoken(m.text) : h("em", {}, "This content can't be displayed."));
 }
 
 function file(f) {
