@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 from enum import IntEnum
+from typing import Any
 
 from sync.errors import Kind, SyncError
 from sync.store.redis import Clients
@@ -18,6 +19,13 @@ from sync.store.scripts import load
 
 LONGEST_HOLD = 3600.0  # seconds; a longer Retry-After is asked for again
 PROBE_SECONDS = 60.0  # a probe that was lost with its worker is repeated after this
+
+SLOWER = 1.5  # times wider is the space between two requests after a refusal
+SLOWEST = 5.0  # seconds between two requests; never wider
+STALE = 1.0  # seconds; refusals sooner after one another are of the same old pace
+QUIET_SECONDS = 60.0  # without a refusal, and
+QUIET_REQUESTS = 40  # without a refusal: then a twentieth of the full pace more
+REMEMBERED = 7 * 24 * 3600  # seconds without a request after which the full pace is tried again
 
 _PACE = load("pace")
 _HOLD = load("hold")
@@ -37,6 +45,11 @@ class Pacer:
 
     `pace` is awaited before each request; a place that is taken is used up even if the caller
     gives up meanwhile.
+
+    The pace is what the other side bears: each refusal (`hold`) makes it slower by `SLOWER`, and
+    takes the burst away. It becomes faster again by a twentieth of the full pace whenever there
+    was none for both `QUIET_SECONDS` and `QUIET_REQUESTS`. The second of them bounds what is
+    wasted on trying: an account that is polled now and then is not tried by each poll.
     """
 
     def __init__(
@@ -47,6 +60,8 @@ class Pacer:
         per_second: float,
         burst: int = 1,
         longest_wait: float = 30.0,
+        quiet_seconds: float = QUIET_SECONDS,
+        quiet_requests: int = QUIET_REQUESTS,
     ) -> None:
         """`burst`: requests that may go at once after a rest; `longest_wait` in seconds.
 
@@ -58,30 +73,71 @@ class Pacer:
         self._key = key
         self._interval = math.ceil(1_000_000 / per_second)  # microseconds
         self._burst = burst
-        self._longest = math.ceil(longest_wait * 1_000_000)
+        self._longest = _microseconds(longest_wait)
+        self._quiet = (_microseconds(quiet_seconds), quiet_requests)
 
     async def pace(self) -> None:
         """Wait for the next free place.
 
         Raises `PausedError` when it is further away than `longest_wait`, and `StoreError`.
         """
-        wait = await self.take()
-        if wait > 0:
+        wait, epoch = await self._take()
+        while wait > 0:
             await asyncio.sleep(wait)
+            # Others may have been refused meanwhile, which makes this place void.
+            if epoch == await self._epoch():
+                return
+            wait, epoch = await self._take()
 
     async def take(self) -> float:
         """As `pace`, but returns the seconds to wait instead of waiting."""
-        wait = await _PACE.run(
-            self._clients.exact, self._key, self._interval, self._burst, self._longest
+        wait, _ = await self._take()
+        return wait
+
+    async def _take(self) -> tuple[float, int]:
+        wait, epoch = await _PACE.run(
+            self._clients.exact,
+            self._key,
+            self._interval,
+            self._burst,
+            self._longest,
+            *self._quiet,
+            REMEMBERED * 1000,
         )
         if wait < 0:
             raise PausedError("the next free place is too far away", retry_after=-wait / 1e6)
-        return float(wait) / 1e6
+        return float(wait) / 1e6, int(epoch)
+
+    async def _epoch(self) -> int:
+        redis: Any = self._clients.redis
+        return int(await redis.hget(self._key, "e") or 0)
 
     async def hold(self, seconds: float) -> None:
-        """Let nobody pass for `seconds`, at most an hour: the other side said Retry-After."""
-        held = math.ceil(min(max(seconds, 0.0), LONGEST_HOLD) * 1_000_000)
-        await _HOLD.run(self._clients.exact, self._key, held, self._interval, self._burst)
+        """Too many requests, the other side said: nobody passes for `seconds`, at most an hour.
+
+        From then on the pace is slower. Refusals in the same second, or while it holds, were
+        still asked at the old pace, and count as one.
+        """
+        await _HOLD.run(
+            self._clients.exact,
+            self._key,
+            _microseconds(min(max(seconds, 0.0), LONGEST_HOLD)),
+            self._interval,
+            _microseconds(SLOWEST),
+            str(SLOWER),
+            _microseconds(STALE),
+            REMEMBERED * 1000,
+        )
+
+    async def per_second(self) -> float:
+        """The pace in force, as it was for the last request."""
+        redis: Any = self._clients.redis
+        kept = float(await redis.hget(self._key, "i") or 0)
+        return 1e6 / max(kept, self._interval)
+
+
+def _microseconds(seconds: float) -> int:
+    return math.ceil(seconds * 1_000_000)
 
 
 class Change(IntEnum):

@@ -75,6 +75,115 @@ async def test_a_hold_is_bounded(clients: Clients) -> None:
     assert await pacer.take() <= pace.LONGEST_HOLD
 
 
+async def test_a_refusal_makes_the_pace_slower_for_everybody(
+    clients: Clients, redis_url: str
+) -> None:
+    other = Clients(redis_url)
+    await Pacer(clients, KEY, per_second=10).hold(0)
+    assert await Pacer(other, KEY, per_second=10).per_second() == pytest.approx(10 / 1.5)
+    await other.aclose()
+
+
+async def test_refusals_at_the_same_old_pace_count_once(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=10)
+    for _ in range(8):
+        await pacer.hold(0)
+    assert await pacer.per_second() == pytest.approx(10 / 1.5)
+
+
+async def test_a_refusal_at_the_new_pace_makes_it_slower_again(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "STALE", 0.0)
+    pacer = Pacer(clients, KEY, per_second=10)
+    await pacer.hold(0)
+    await pacer.hold(0)
+    assert await pacer.per_second() == pytest.approx(10 / 1.5**2)
+
+
+async def test_the_pace_is_never_slower_than_the_slowest(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "STALE", 0.0)
+    pacer = Pacer(clients, KEY, per_second=10)
+    for _ in range(30):
+        await pacer.hold(0)
+    assert await pacer.per_second() == pytest.approx(1 / pace.SLOWEST)
+
+
+async def test_a_pace_slower_than_the_slowest_is_kept(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=0.1)
+    await pacer.hold(0)
+    assert await pacer.per_second() == pytest.approx(0.1)
+
+
+async def test_there_is_no_burst_after_a_refusal(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=10, burst=4)
+    await pacer.hold(0)
+    waits = [await pacer.take() for _ in range(3)]
+    assert waits[0] == 0
+    assert 0.15 - 0.09 < waits[1] <= 0.15
+    assert 0.30 - 0.09 < waits[2] <= 0.30
+
+
+async def test_a_place_taken_before_a_refusal_is_void(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=10)
+    await pacer.take()
+    began = time.monotonic()
+    waiting = asyncio.create_task(pacer.pace())  # its place is 0.1 s away
+    await asyncio.sleep(0.02)
+    await pacer.hold(0.4)
+    await waiting
+    assert time.monotonic() - began >= 0.4
+
+
+async def test_void_places_are_free_again(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=1)
+    for _ in range(20):
+        await pacer.take()
+    await pacer.hold(2)
+    assert 1.9 < await pacer.take() <= 2
+
+
+async def test_it_becomes_faster_step_by_step_until_the_full_pace(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=1000, quiet_seconds=0, quiet_requests=5)
+    await pacer.hold(0)
+    found = []
+    for _ in range(60):
+        await pacer.take()
+        found.append(await pacer.per_second())
+    steps = list(dict.fromkeys(round(one) for one in found))
+    assert steps == [667, 717, 767, 817, 867, 917, 967, 1000]
+    assert found.count(found[0]) == 5
+
+
+async def test_the_burst_is_back_with_the_full_pace(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=20, burst=3, quiet_seconds=0, quiet_requests=0)
+    await pacer.hold(0)
+    while await pacer.per_second() < 20:
+        await pacer.take()
+    await asyncio.sleep(await pacer.take() + 3 / 20)
+    assert [await pacer.take() for _ in range(3)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("seconds", "requests"), [(3600, 0), (0, 1000)])
+async def test_neither_time_nor_requests_alone_make_it_faster(
+    clients: Clients, seconds: float, requests: int
+) -> None:
+    pacer = Pacer(clients, KEY, per_second=1000, quiet_seconds=seconds, quiet_requests=requests)
+    await pacer.hold(0)
+    for _ in range(20):
+        await pacer.take()
+    assert await pacer.per_second() == pytest.approx(1000 / 1.5, rel=0.01)
+
+
+async def test_a_slower_pace_is_remembered_over_a_rest(clients: Clients) -> None:
+    pacer = Pacer(clients, KEY, per_second=10)
+    await pacer.hold(0)
+    await pacer.take()
+    assert await clients.exact.pttl(KEY) > 24 * 3600 * 1000
+
+
 async def test_the_pace_is_forgotten_when_it_has_passed(clients: Clients) -> None:
     await Pacer(clients, KEY, per_second=4).take()
     assert 0 < await clients.exact.pttl(KEY) <= 1250
