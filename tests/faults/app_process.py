@@ -22,13 +22,16 @@ import os
 import selectors
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
 import structlog
 
+from bot import processes
+from bot.settings import BotSettings
 from sync import drain, jobs, polling, runtime
 from sync.documents import work
 from sync.documents.pipeline import DocumentPreparer
@@ -63,6 +66,8 @@ class Launch:
     drain_seconds: float = jobs.DRAIN_SECONDS
     documents: str = "inside"  # or "process"
     network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
+    slack: Mapping[str, Any] | None = field(default=None, repr=False)  # run the whole app
+    web: bool = False
 
     def dump(self) -> bytes:
         """One line."""
@@ -123,6 +128,26 @@ async def notify(rt: Runtime, org: str) -> None:
 async def run(launch: Launch) -> None:
     """Work until SIGTERM."""
     quicken(launch)
+    await (run_worker(launch) if launch.slack is None else run_app(launch))
+
+
+async def run_app(launch: Launch) -> None:
+    """The app as `xtool serve` and `xtool worker` run it."""
+
+    @asynccontextmanager
+    async def opened(settings: Settings) -> AsyncIterator[Runtime]:
+        async with open_runtime(settings) as rt:
+            equip(rt, launch)
+            yield rt
+
+    processes.open_runtime = opened  # type: ignore[attr-defined]
+    bot_settings = BotSettings.load(**(launch.slack or {}))
+    settings = Settings.load(**launch.settings)
+    await processes.run(settings, bot_settings, with_web=launch.web, with_worker=True)
+
+
+async def run_worker(launch: Launch) -> None:
+    """The worker alone, telling into the store."""
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with open_runtime(Settings.load(**launch.settings)) as rt:

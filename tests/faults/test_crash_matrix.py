@@ -68,13 +68,15 @@ BEHAVIOURS = (
     Fault.BUSY,
     Fault.GARBAGE,
 )
+ANSWERED = (Fault.NONE, Fault.BUSY)  # else a refusal is lost, and cannot be told from a loss
 LOSING = (Fault.LOST_ANSWER, Fault.ERROR_AFTER, Fault.RESET, Fault.GARBAGE)
 
 
 def cells(provider: str, rotation: int) -> list[Cell]:
     """Each point with one behaviour; seven rotations give each point every behaviour.
 
-    The points of an attempt whose answer was lost are reached only if it is lost.
+    The points of an attempt whose answer was lost are reached only if it is lost, those of a
+    refusal only if it is told.
     """
     points = POINTS + (DRAFTS if provider == "e-invoice-be" else ())
     return [(p, _behaviour(p, i + rotation)) for i, p in enumerate(points)]
@@ -83,6 +85,8 @@ def cells(provider: str, rotation: int) -> list[Cell]:
 def _behaviour(point: str, number: int) -> Fault:
     if point.endswith((":find", ":put:unconfirmed")):
         return LOSING[number % len(LOSING)]
+    if point.endswith(":put:failed"):
+        return ANSWERED[number % len(ANSWERED)]
     return BEHAVIOURS[number % len(BEHAVIOURS)]
 
 
