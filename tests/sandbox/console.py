@@ -104,7 +104,7 @@ class Console:
         try:
             answer = await perform(self.parts, await request.json())
         except InputRefusedError as error:
-            return web.json_response({"ok": False, "fields": error.problems}, status=422)
+            return web.json_response({"ok": False, "fields": error.problems})
         except (LookupError, ValueError, TypeError) as error:
             return web.json_response({"ok": False, "error": str(error)}, status=409)
         return web.json_response(answer)

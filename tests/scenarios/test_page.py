@@ -76,6 +76,8 @@ async def test_connect_sync_failure_and_retry_end_with_the_sent_tag(desk: Desk) 
     await desk.page.click(retry)
     await desk.tagged(number, "Peppol-Sent")
     await desk.page.see(f'[data-taken="{number}"] .chip.green', SECONDS)
+    card = "[...document.querySelectorAll('.message')].some(m => m.innerText.includes('delivered"
+    await desk.page.until(f"{card} by Peppol') && m.innerText.includes('{number}'))", SECONDS)
     await desk.picture("sent")
 
 

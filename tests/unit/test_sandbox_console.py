@@ -142,6 +142,20 @@ async def test_click_on_what_is_gone_is_said(desk: Desk) -> None:
     assert (status, answer["error"]) == (409, "it is not there any more")
 
 
+async def test_empty_required_field_is_said_at_the_field(desk: Desk) -> None:
+    plain = {"type": "plain_text", "text": "Token"}
+    element = {"type": "plain_text_input", "action_id": "token"}
+    block = {"type": "input", "block_id": "secret", "label": plain, "element": element}
+    view = {"type": "modal", "title": plain, "submit": plain, "blocks": [block]}
+    client = AsyncWebClient("xoxb-made-up", base_url=desk.parts.slack.api_url)
+    await desk.parts.slack.command("connect")
+    await client.views_open(trigger_id=desk.payloads[0]["trigger_id"], view=view)
+    opened = desk.parts.slack.modal("admin")
+    _, answer = await desk.act(kind="submit", user="U0ADMIN", view=opened.id, values={})
+    assert list(answer["fields"]) == ["secret"]
+    assert len(desk.payloads) == 1
+
+
 async def test_unknown_act_is_refused(desk: Desk) -> None:
     assert (await desk.act(kind="format_disk"))[0] == 409
 

@@ -26,7 +26,7 @@ function skeleton(pane) {
     card("sevdesk", "sevDesk", "",
       h("div", { class: "key-row" }, h("span", { class: "muted" }, "API token"), h("code", { id: "token" }),
         h("button", { class: "link", type: "button", id: "copy", onclick: copy }, "Copy")),
-      h("div", { class: "table-box" }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, h("th", { class: "c-number" }, "Invoice"), h("th", {}, "Customer"), h("th", { class: "num c-gross" }, "Gross, status"), h("th", { class: "c-tags" }, "Tags"), h("th", { class: "c-menu" }))),
+      h("div", { class: "table-box" }, h("table", { class: "grid" }, h("thead", {}, h("tr", {}, h("th", { class: "c-number" }, "Invoice"), h("th", {}, "Customer"), h("th", { class: "num c-gross" }, "Gross"), h("th", { class: "c-tags" }, "Tags"), h("th", { class: "c-menu" }))),
         h("tbody", { id: "invoices" }))),
       newInvoice()),
     card("point", "Access point", "", h("div", { id: "point-none", class: "muted quiet" }, "Nothing received yet."),
@@ -63,7 +63,7 @@ function invoice(i, before) {
   const tagged = i.contact_tags.length > 0;
   const small = [i.status_text, i.flaws.length ? "broken" : null].filter(Boolean).join(" · ");
   return h("tr", { class: `${before ? "changed" : ""} s${i.status}`, onanimationend: (e) => e.currentTarget.classList.remove("changed"), dataset: { invoice: i.number || i.id } },
-    h("td", {}, h("a", { href: `/sandbox/invoice/${i.id}.xml`, target: "_blank", class: "strong" }, i.number || "Draft"), h("small", {}, new Date(`${i.day}T12:00`).toLocaleDateString(names.locale, { day: "2-digit", month: "2-digit", year: "numeric" }))),
+    h("td", {}, h("a", { href: `/sandbox/invoice/${i.id}.xml`, target: "_blank", class: "strong" }, i.number || "Draft"), h("small", {}, new Date(`${i.day}T12:00`).toLocaleDateString(names.locale, { day: "numeric", month: "short" }))),
     h("td", {}, h("span", { class: "clip", title: i.contact }, i.contact), h("small", {}, customer(i))),
     h("td", { class: "num" }, money(i.gross, i.currency), h("small", {}, small)),
     h("td", {}, h("div", { class: "chips" }, i.tags.map(tag), i.e_invoice ? null : h("span", { class: "chip outline" }, "no e-invoice"), !i.tags.length && i.e_invoice ? h("span", { class: "muted" }, "–") : null)),

@@ -135,10 +135,17 @@ def block_problems(block: Any, at: str, surface: str) -> Problems:
         return
     yield from rules.extra_keys(block, at, rules.BLOCK_KEYS[kind] | {"type", "block_id"})
     yield from rules.optional_strings(block, at, {"block_id": 255})
-    own = list(BLOCKS[kind](block, at))
+    own = _own_problems(block, at)
     yield from own
     if not own:
         yield from _sdk_problems(block, at)
+
+
+def _own_problems(block: Json, at: str) -> list[tuple[str, str]]:
+    try:
+        return list(BLOCKS[block["type"]](block, at))
+    except (AttributeError, KeyError, TypeError):
+        return [(at, "is malformed")]
 
 
 def _sdk_problems(block: Json, at: str) -> Problems:
@@ -174,7 +181,9 @@ def blocks_problems(blocks: Any, surface: str) -> Problems:
 def _has_focus(block: Any) -> bool:
     if not isinstance(block, dict):
         return False
-    elements = [block.get("element"), block.get("accessory"), *(block.get("elements") or [])]
+    listed = block.get("elements")
+    several = listed if isinstance(listed, list) else []
+    elements = [block.get("element"), block.get("accessory"), *several]
     return any(isinstance(e, dict) and e.get("focus_on_load") for e in elements)
 
 
