@@ -143,7 +143,7 @@ class Matrix:
             await world.after_a_crash()
             engine = world.engine()
         else:
-            assert die_at is None, "the point was not reached"
+            assert die_at is None, f"the point was not reached: {process.points}"
         points = list(process.points)
         await until_quiet(engine)
         # Whoever says "send it again" may meet the next lost answer, and is asked again.

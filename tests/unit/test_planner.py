@@ -1,0 +1,542 @@
+"""What a poll does: each rule of the product, on plain data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from sync import planner
+from sync.errors import Reason
+from sync.model import ConnectionState, InvoiceRecord, InvoiceState, TagKind, Unexportable
+from sync.planner import Import, Plan, Repair, Seen, plan
+from sync.sevdesk.models import TagRelation
+from tests.unit.engine_support import (
+    LONG_AGO,
+    NOW,
+    SECOND,
+    S,
+    T,
+    connection,
+    contact_tag,
+    invoice_tag,
+    record,
+    row,
+    snapshot,
+)
+
+
+def imported(found: Plan) -> list[str]:
+    return [i.row.id for i in found.imports]
+
+
+def many(count: int, state: InvoiceState = S.SENT, **changes: Any) -> list[InvoiceRecord]:
+    return [record(state, invoice_id=str(i), **changes) for i in range(1, count + 1)]
+
+
+# ---- what is imported -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "wanted"),
+    [("200", True), ("750", True), ("100", False), ("1000", False), ("50", False), ("", False)],
+)
+def test_only_unpaid_invoices_are_imported(status: str, wanted: bool) -> None:
+    assert imported(plan(snapshot(row(status=status)))) == ["1"] * wanted
+
+
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("RE", True),
+        ("AR", True),
+        ("TR", True),
+        ("ER", True),
+        ("SR", False),
+        ("MA", False),
+        ("WKR", False),
+        ("", False),
+    ],
+)
+def test_only_types_that_are_invoices_are_imported(kind: str, wanted: bool) -> None:
+    assert imported(plan(snapshot(row(invoice_type=kind)))) == ["1"] * wanted
+
+
+def test_a_draft_without_a_number_is_not_imported() -> None:
+    assert imported(plan(snapshot(row(number="")))) == []
+
+
+def test_invoices_of_untagged_contacts_are_not_imported() -> None:
+    assert imported(plan(snapshot(row(contact_id="c2")))) == []
+
+
+def test_a_tag_of_another_name_on_a_contact_means_nothing() -> None:
+    found = snapshot(row(), relations=(contact_tag(name="xTool-Uploaded"),))
+    assert imported(plan(found)) == []
+
+
+def test_the_contact_tag_on_an_invoice_is_no_contact() -> None:
+    on_invoice = TagRelation("r", "9", "Invoice", "c1", "xTool")
+    assert planner.tagged_contacts(snapshot(relations=(on_invoice,))) == frozenset()
+
+
+def test_the_prefix_is_configurable() -> None:
+    found = snapshot(row(), relations=(contact_tag(name="peppol"),), prefix="peppol")
+    assert imported(plan(found)) == ["1"]
+
+
+def test_a_person_of_a_tagged_organisation_is_synced() -> None:
+    assert imported(plan(snapshot(row(contact_id="p1", parent_id="c1")))) == ["1"]
+    assert imported(plan(snapshot(row(contact_id="p1"), parents={"p1": "c1"}))) == ["1"]
+
+
+def test_a_person_of_an_untagged_organisation_is_not_synced() -> None:
+    found = snapshot(row(contact_id="p1", parent_id="c2"), row("2", contact_id="p2"))
+    assert imported(plan(replace(found, parents={"p2": ""}))) == []
+
+
+def test_an_invoice_without_a_contact_is_not_synced() -> None:
+    assert imported(plan(snapshot(row(contact_id="")))) == []
+
+
+def test_names_of_tags_come_from_the_relation_else_from_the_list() -> None:
+    nameless = replace(contact_tag(), tag_name="")
+    assert imported(plan(snapshot(row(), relations=(nameless,)))) == []
+    assert imported(plan(snapshot(row(), relations=(nameless,), tag_names={"9": "xTool"}))) == ["1"]
+
+
+def test_tags_must_be_listed_when_one_has_no_known_name() -> None:
+    nameless = replace(contact_tag(), tag_name="")
+    assert planner.unknown_tags([nameless], {}) is True
+    assert planner.unknown_tags([nameless], {"9": "xTool"}) is False
+    assert planner.unknown_tags([contact_tag()], {}) is False
+
+
+def test_the_oldest_invoice_is_imported_first_whatever_the_order_of_the_list() -> None:
+    rows = [
+        row("3", invoice_date=date(2026, 3, 1)),
+        row("1", invoice_date=date(2026, 1, 2), number="RE-B"),
+        row("2", invoice_date=date(2026, 1, 2), number="RE-A"),
+        row("4", invoice_date=None),
+    ]
+    for order in (rows, rows[::-1]):
+        assert imported(plan(snapshot(*order))) == ["4", "2", "1", "3"]
+
+
+def test_an_invoice_that_is_listed_twice_is_imported_once() -> None:
+    assert imported(plan(snapshot(row(), row()))) == ["1"]
+
+
+def test_a_known_invoice_is_not_imported_again() -> None:
+    found = plan(snapshot(row(), records=[record()], tags=[invoice_tag()]))
+    assert imported(found) == []
+
+
+@pytest.mark.parametrize("kind", list(TagKind))
+def test_an_unknown_invoice_with_one_of_our_tags_is_foreign_and_left_alone(kind: TagKind) -> None:
+    found = plan(snapshot(row(), tags=[invoice_tag(kind=kind)]))
+    assert (imported(found), found.foreign, found.skipped, found.considered) == ([], 1, 0, 1)
+
+
+def test_a_tag_of_somebody_else_on_an_invoice_means_nothing() -> None:
+    found = plan(snapshot(row(), tags=[invoice_tag(kind="urgent"), invoice_tag(kind="xTool")]))
+    assert (imported(found), found.foreign) == (["1"], 0)
+
+
+def test_our_tag_names_on_a_contact_are_no_invoice_tags() -> None:
+    relation = TagRelation("r", "t", "Contact", "1", "xTool-Uploaded")
+    assert planner.invoice_tags(snapshot(relations=(relation,))) == {}
+
+
+def test_all_relations_of_a_tag_are_found() -> None:
+    tags = [invoice_tag(relation="a"), invoice_tag(relation="b"), invoice_tag(kind=T.SENT)]
+    assert planner.invoice_tags(snapshot(tags=tags)) == {
+        "1": {T.UPLOADED: ("a", "b"), T.SENT: ("r1",)}
+    }
+
+
+def test_the_plan_counts_what_it_considered() -> None:
+    rows = [row("1"), row("2"), row("3", contact_id="c2"), row("4", status="100")]
+    assert plan(snapshot(*rows)).considered == 2
+
+
+# ---- contacts to read -------------------------------------------------------------------
+
+
+def test_a_contact_is_read_when_its_organisation_is_not_known() -> None:
+    assert planner.contacts_to_read(snapshot(row(contact_id="p1"))) == ("p1",)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"contact_id": "c1"},
+        {"contact_id": "p1", "parent_id": "c9"},
+        {"contact_id": ""},
+        {"contact_id": "p1", "status": "100"},
+        {"contact_id": "known"},
+    ],
+)
+def test_a_contact_is_not_read_for_nothing(changes: dict[str, str]) -> None:
+    assert planner.contacts_to_read(snapshot(row(**changes), parents={"known": ""})) == ()
+
+
+def test_a_contact_of_several_invoices_is_read_once() -> None:
+    rows = [row("1", contact_id="p1"), row("2", contact_id="p2"), row("3", contact_id="p1")]
+    assert planner.contacts_to_read(snapshot(*rows)) == ("p1", "p2")
+
+
+def test_no_contact_is_read_where_none_is_tagged() -> None:
+    assert planner.contacts_to_read(snapshot(row(contact_id="p1"), relations=())) == ()
+
+
+# ---- unexportable -----------------------------------------------------------------------
+
+
+def skip(**changes: Any) -> dict[str, Unexportable]:
+    values: dict[str, Any] = {
+        "invoice_id": "1",
+        "revision": "1",
+        "number": "RE-1",
+        "reason": Reason(code="sevdesk.not_an_einvoice"),
+    }
+    return {"1": Unexportable(**values | changes)}
+
+
+def test_an_invoice_without_xml_is_remembered_until_it_changes() -> None:
+    found = plan(snapshot(row(), unexportable=skip()))
+    assert (imported(found), found.skipped) == ([], 1)
+    changed = plan(snapshot(row(revision="2"), unexportable=skip()))
+    assert (imported(changed), changed.skipped) == (["1"], 0)
+
+
+@pytest.mark.parametrize(("after", "tried"), [(-SECOND, True), (0 * SECOND, True), (SECOND, False)])
+def test_an_invoice_whose_xml_may_come_is_tried_again_in_time(after: Any, tried: bool) -> None:
+    found = snapshot(row(), unexportable=skip(retry_at=NOW + after))
+    assert imported(plan(found)) == ["1"] * tried
+
+
+def test_what_is_open_no_more_is_forgotten() -> None:
+    assert plan(snapshot(unexportable=skip())).forget == ("1",)
+    assert plan(snapshot(row(), unexportable=skip())).forget == ()
+    assert plan(snapshot(unexportable=skip(), unreadable=frozenset({"1"}))).forget == ()
+    assert plan(snapshot(unexportable=skip(), complete=False)).forget == ()
+
+
+# ---- holds ------------------------------------------------------------------------------
+
+NEVER_SYNCED = connection(last_sync=None)
+
+
+@pytest.mark.parametrize(("count", "hold"), [(10, ""), (11, "first_sync")])
+def test_a_large_first_sync_asks_before_sending(count: int, hold: str) -> None:
+    rows = [row(str(i)) for i in range(count)]
+    found = plan(snapshot(*rows, connection=NEVER_SYNCED))
+    assert {i.hold for i in found.imports} == {hold}
+
+
+def test_a_later_sync_of_any_size_does_not_ask() -> None:
+    rows = [row(str(i)) for i in range(50)]
+    assert {i.hold for i in plan(snapshot(*rows)).imports} == {""}
+
+
+def test_an_interrupted_first_sync_still_asks() -> None:
+    done = [record(invoice_id=str(i), hold="first_sync") for i in range(8)]
+    rows = [row(str(i)) for i in range(11)]
+    tags = [invoice_tag(str(i)) for i in range(8)]
+    found = plan(snapshot(*rows, records=done, tags=tags, connection=NEVER_SYNCED))
+    assert [i.hold for i in found.imports] == ["first_sync"] * 3
+
+
+def test_what_was_imported_without_asking_does_not_count_for_the_first_sync() -> None:
+    done = [record(invoice_id=str(i)) for i in range(9)]
+    rows = [row(str(i)) for i in range(11)]
+    tags = [invoice_tag(str(i)) for i in range(9)]
+    found = plan(snapshot(*rows, records=done, tags=tags, connection=NEVER_SYNCED))
+    assert [i.hold for i in found.imports] == [""] * 2
+
+
+def test_an_organisation_that_wants_to_be_asked_is_asked() -> None:
+    asking = connection(ask_before_sending=True)
+    assert plan(snapshot(row(), connection=asking)).imports == (Import(row(), "ask"),)
+
+
+def test_a_small_first_sync_of_an_organisation_that_wants_to_be_asked_asks() -> None:
+    asking = connection(ask_before_sending=True, last_sync=None)
+    assert plan(snapshot(row(), connection=asking)).imports == (Import(row(), "ask"),)
+
+
+# ---- re-export --------------------------------------------------------------------------
+
+REEXPORTED = [S.SENT, S.FAILED, S.BLOCKED, S.WAITING, S.IMPORTED, S.READY, S.WITHDRAWN]
+
+
+@pytest.mark.parametrize("state", REEXPORTED)
+def test_removing_all_tags_by_hand_imports_again(state: InvoiceState) -> None:
+    found = plan(snapshot(row(), records=[record(state)]))
+    assert [r.record.invoice_id for r in found.reexports] == ["1"]
+    assert (found.resumes, found.repairs, found.lost) == ((), (), ())
+
+
+@pytest.mark.parametrize("state", [S.SUBMITTING, S.UNCONFIRMED, S.SUBMITTED])
+def test_what_is_on_its_way_is_finished_before_it_is_imported_again(state: InvoiceState) -> None:
+    assert plan(snapshot(row(), records=[record(state)])) == Plan(considered=1)
+
+
+def test_a_tag_that_was_never_seen_was_not_removed() -> None:
+    found = plan(snapshot(row(), records=[record(S.SENT, tag_seen=False, tag_relation="")]))
+    assert found.reexports == ()
+    assert [(r.keep, r.add, r.remove) for r in found.repairs] == [(T.SENT, True, ())]
+
+
+def test_an_answer_that_named_the_relation_counts_as_seen() -> None:
+    found = plan(snapshot(row(), records=[record(S.SENT, tag_seen=False)]))
+    assert len(found.reexports) == 1
+
+
+@pytest.mark.parametrize(("age", "again"), [(29, False), (30, True), (31, True)])
+def test_a_list_may_lag_behind_a_write(age: int, again: bool) -> None:
+    fresh = record(S.SENT, tag_seen=False, tagged_at=NOW - timedelta(seconds=age))
+    found = plan(snapshot(row(), records=[fresh]))
+    assert len(found.reexports) == again
+    assert found.repairs == ()
+
+
+def test_a_tag_that_was_seen_after_its_write_can_be_removed_at_once() -> None:
+    seen = record(S.SENT, tag_seen=True, tagged_at=NOW)
+    assert len(plan(snapshot(row(), records=[seen])).reexports) == 1
+
+
+def test_a_write_under_way_is_no_removal() -> None:
+    pending = record(S.SENT, tag=T.UPLOADED, tag_pending=True)
+    found = plan(snapshot(row(), records=[pending]))
+    assert (found.reexports, found.repairs) == ((), ())
+
+
+def test_a_tag_that_was_renamed_is_no_removal() -> None:
+    renamed = invoice_tag(kind="Peppol gesendet", relation="r1")
+    found = plan(snapshot(row(), records=[record(S.SENT)], tags=[renamed]))
+    assert found.reexports == ()
+    assert [(r.keep, r.add) for r in found.repairs] == [(T.SENT, True)]
+
+
+def test_a_reexport_asks_where_the_organisation_wants_it() -> None:
+    asking = connection(ask_before_sending=True)
+    found = plan(snapshot(row(), records=[record(S.SENT)], connection=asking))
+    assert [r.hold for r in found.reexports] == ["ask"]
+
+
+def test_a_reexport_knows_the_invoice_as_it_is_now() -> None:
+    found = plan(snapshot(row(revision="9"), records=[record(S.SENT)]))
+    assert found.reexports[0].row.revision == "9"
+
+
+# ---- mass loss --------------------------------------------------------------------------
+
+
+def lost_of(lost: int, kept: int, **changes: Any) -> Plan:
+    records = many(lost + kept)
+    rows = [row(r.invoice_id) for r in records]
+    tags = [invoice_tag(r.invoice_id, T.SENT, f"k{r.invoice_id}") for r in records[lost:]]
+    return plan(snapshot(*rows, records=records, tags=tags, **changes))
+
+
+@pytest.mark.parametrize(
+    ("lost", "kept", "held"),
+    [(3, 0, True), (3, 2, True), (3, 3, False), (4, 3, True), (2, 0, False), (5, 6, False)],
+)
+def test_most_tags_gone_at_once_asks_instead_of_importing(lost: int, kept: int, held: bool) -> None:
+    found = lost_of(lost, kept)
+    expected = {str(i) for i in range(1, lost + 1)}
+    assert set(found.lost) == (expected if held else set())
+    assert len(found.reexports) == (0 if held else lost)
+
+
+def test_a_mass_loss_does_nothing_else() -> None:
+    assert lost_of(4, 0) == Plan(lost=("1", "2", "3", "4"), considered=4)
+
+
+def test_tags_that_were_never_seen_are_not_lost() -> None:
+    records = many(4, tag_seen=False, tag_relation="")
+    rows = [row(r.invoice_id) for r in records]
+    assert plan(snapshot(*rows, records=records)).lost == ()
+
+
+@pytest.mark.parametrize("changes", [{"tag_seen": False, "tagged_at": NOW}, {"tag_pending": True}])
+def test_tags_that_are_just_being_written_are_not_lost(changes: dict[str, Any]) -> None:
+    records = many(4, **changes)
+    rows = [row(r.invoice_id) for r in records]
+    assert plan(snapshot(*rows, records=records)).lost == ()
+
+
+def test_invoices_that_are_paid_by_now_are_not_lost() -> None:
+    rows = [row(str(i), status="1000") for i in range(1, 5)]
+    assert plan(snapshot(*rows, records=many(4))).lost == ()
+
+
+HELD = connection(state=ConnectionState.HELD, held_invoices=("1", "2", "3"))
+
+
+def test_a_hold_lasts_while_one_of_its_tags_is_missing() -> None:
+    found = lost_of(1, 4, connection=HELD)
+    assert (found.lost, found.reexports) == (("1",), ())
+
+
+def test_a_hold_ends_when_its_tags_are_back() -> None:
+    assert lost_of(0, 4, connection=HELD) == Plan(considered=4)
+
+
+def test_a_hold_does_not_wait_for_invoices_that_are_paid() -> None:
+    found = plan(snapshot(row("9"), records=many(3), connection=HELD))
+    assert (found.lost, imported(found)) == ((), ["9"])
+
+
+# ---- withdrawals, the gone, the resumed ---------------------------------------------------
+
+UNSENT = [S.IMPORTED, S.WAITING, S.READY, S.BLOCKED, S.FAILED]
+NOT_TOUCHED = [S.SUBMITTING, S.UNCONFIRMED, S.SUBMITTED, S.SENT, S.WITHDRAWN]
+
+
+@pytest.mark.parametrize("state", UNSENT)
+def test_a_contact_that_lost_its_tag_takes_its_unsent_invoices_with_it(
+    state: InvoiceState,
+) -> None:
+    found = plan(snapshot(row(), records=[record(state)], relations=()))
+    assert [w.record.invoice_id for w in found.withdrawals] == ["1"]
+    assert found.withdrawals[0].reason.code == "withdrawn.contact_untagged"
+    assert found.withdrawals[0].tag is None
+
+
+@pytest.mark.parametrize("state", NOT_TOUCHED)
+def test_a_contact_that_lost_its_tag_does_not_take_back_what_left(state: InvoiceState) -> None:
+    assert plan(snapshot(row(), records=[record(state)], relations=())).withdrawals == ()
+
+
+@pytest.mark.parametrize("state", UNSENT)
+@pytest.mark.parametrize("rows", [(), (row(status="1000"),)])
+def test_an_unsent_invoice_in_no_list_is_looked_up(state: InvoiceState, rows: Any) -> None:
+    found = plan(snapshot(*rows, records=[record(state)]))
+    assert [r.invoice_id for r in found.gone] == ["1"]
+
+
+@pytest.mark.parametrize("state", NOT_TOUCHED)
+def test_what_left_is_not_looked_up_when_it_is_paid(state: InvoiceState) -> None:
+    assert plan(snapshot(records=[record(state)])).gone == ()
+
+
+def test_an_invoice_that_is_listed_is_not_gone() -> None:
+    found = plan(snapshot(row(), records=[record()], tags=[invoice_tag()]))
+    assert (found.gone, found.withdrawals) == ((), ())
+
+
+def test_a_row_that_cannot_be_read_is_not_gone() -> None:
+    found = snapshot(records=[record()])
+    assert plan(replace(found, unreadable=frozenset({"1"}))).gone == ()
+    assert plan(replace(found, complete=False)).gone == ()
+
+
+def test_a_withdrawn_invoice_that_is_open_again_goes_on() -> None:
+    found = plan(snapshot(row(), records=[record(S.WITHDRAWN)], tags=[invoice_tag()]))
+    assert [r.invoice_id for r in found.resumes] == ["1"]
+
+
+def test_a_withdrawal_without_a_reason_goes_on() -> None:
+    withdrawn = record(S.WITHDRAWN, reason=None)
+    found = plan(snapshot(row(), records=[withdrawn], tags=[invoice_tag()]))
+    assert len(found.resumes) == 1
+
+
+@pytest.mark.parametrize("code", ["withdrawn.marked_sent", "withdrawn.dismissed"])
+def test_what_a_person_withdrew_stays_withdrawn(code: str) -> None:
+    withdrawn = record(S.WITHDRAWN, reason=Reason(code=code))
+    found = plan(snapshot(row(), records=[withdrawn], tags=[invoice_tag()]))
+    assert (found.resumes, found.withdrawals, found.reexports) == ((), (), ())
+
+
+@pytest.mark.parametrize("code", ["withdrawn.marked_sent", "withdrawn.dismissed"])
+def test_what_a_person_withdrew_is_imported_again_without_its_tags(code: str) -> None:
+    withdrawn = record(S.WITHDRAWN, reason=Reason(code=code))
+    assert len(plan(snapshot(row(), records=[withdrawn])).reexports) == 1
+
+
+def test_a_sent_invoice_is_not_resumed() -> None:
+    tags = [invoice_tag(kind=T.SENT)]
+    assert plan(snapshot(row(), records=[record(S.SENT)], tags=tags)).resumes == ()
+
+
+# ---- seen, settled, repaired ------------------------------------------------------------
+
+
+def test_a_tag_that_is_met_for_the_first_time_is_remembered_with_its_relation() -> None:
+    unseen = record(S.SENT, tag_seen=False, tag_relation="")
+    found = plan(snapshot(row(), records=[unseen], tags=[invoice_tag(kind=T.SENT, relation="r7")]))
+    assert found.seen == (Seen(unseen, T.SENT, "r7"),)
+
+
+def test_what_is_known_is_not_written_again() -> None:
+    found = plan(snapshot(row(), records=[record(S.SENT)], tags=[invoice_tag(kind=T.SENT)]))
+    assert found == Plan(considered=1)
+
+
+def test_a_tag_of_a_send_under_way_is_remembered_as_it_is() -> None:
+    flying = record(S.SUBMITTED, tag_seen=False, tag=None, tag_relation="")
+    found = plan(snapshot(row(), records=[flying], tags=[invoice_tag(relation="r5")]))
+    assert found.seen == (Seen(flying, T.UPLOADED, "r5"),)
+
+
+def test_sent_by_hand_settles_an_unsent_invoice() -> None:
+    found = plan(snapshot(row(), records=[record(S.FAILED)], tags=[invoice_tag(kind=T.SENT)]))
+    assert [(w.reason.code, w.tag) for w in found.withdrawals] == [
+        ("withdrawn.marked_sent", T.SENT)
+    ]
+
+
+def test_sent_by_hand_settles_a_withdrawn_invoice_instead_of_sending_it() -> None:
+    found = plan(snapshot(row(), records=[record(S.WITHDRAWN)], tags=[invoice_tag(kind=T.SENT)]))
+    assert (len(found.withdrawals), found.resumes) == (1, ())
+
+
+def test_a_repair_adds_what_is_missing_and_removes_the_rest() -> None:
+    sent = record(S.SENT, tag_relation="s")
+    tags = [invoice_tag(relation="u"), invoice_tag(kind=T.FAILED, relation="f")]
+    found = plan(snapshot(row(), records=[sent], tags=tags))
+    assert found.repairs == (Repair(sent, T.SENT, True, ("u", "f"), ""),)
+
+
+def test_a_repair_keeps_the_relation_that_was_written() -> None:
+    sent = record(S.SENT, tag_relation="s2")
+    tags = [
+        invoice_tag(kind=T.SENT, relation="s1"),
+        invoice_tag(kind=T.SENT, relation="s2"),
+        invoice_tag(relation="u"),
+    ]
+    found = plan(snapshot(row(), records=[sent], tags=tags))
+    assert found.repairs == (Repair(sent, T.SENT, False, ("s1", "u"), "s2"),)
+
+
+def test_the_same_tag_twice_is_put_right() -> None:
+    sent = record(S.SENT, tag_relation="gone")
+    tags = [invoice_tag(kind=T.SENT, relation="s1"), invoice_tag(kind=T.SENT, relation="s2")]
+    found = plan(snapshot(row(), records=[sent], tags=tags))
+    assert found.repairs == (Repair(sent, T.SENT, False, ("s2",), "s1"),)
+    assert found.seen == ()
+
+
+@pytest.mark.parametrize("changes", [{"tag_pending": True}, {"state": S.SUBMITTED}])
+def test_the_same_tag_twice_waits_for_what_is_under_way(changes: dict[str, Any]) -> None:
+    known = record(**{"state": S.IMPORTED} | changes)
+    tags = [invoice_tag(relation="s1"), invoice_tag(relation="s2")]
+    assert plan(snapshot(row(), records=[known], tags=tags)).repairs == ()
+
+
+def test_several_tags_stay_where_sevdesk_removes_none() -> None:
+    tags = [invoice_tag(kind=T.SENT, relation="r1"), invoice_tag(relation="u")] * 2
+    found = plan(snapshot(row(), records=[record(S.SENT)], tags=tags, removes=False))
+    assert found.repairs == ()
+
+
+def test_nothing_is_planned_for_records_of_paid_invoices() -> None:
+    found = plan(snapshot(row(status="1000"), records=[record(S.SENT, tagged_at=LONG_AGO)]))
+    assert found == Plan()
