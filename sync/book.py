@@ -150,7 +150,7 @@ class Book:
         try:
             await self._ports.jobs.hint_notify(self.org)
         except StoreError:
-            log.warning("hint lost", org=self.org, hint="notify")
+            log.info("hint lost", org=self.org, hint="notify")
 
     async def _hint(self, record: InvoiceRecord, *, told: bool) -> None:
         at = delivery.wake_at(record)
@@ -158,6 +158,6 @@ class Book:
             if at is not None:
                 await self._ports.jobs.hint_delivery(self.org, at)
         except StoreError:
-            log.warning("hint lost", org=self.org, hint="delivery")
+            log.info("hint lost", org=self.org, hint="delivery")
         if told:
             await self.hint_notify()

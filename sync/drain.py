@@ -47,7 +47,7 @@ class Drain:
         try:
             await self._hint_next(org)
         except StoreError as error:
-            log.warning("hint lost", org=org, hint="delivery", error=error.reason_code)
+            log.info("hint lost", org=org, hint="delivery", error=error.reason_code)
 
     async def _until_done(self, org: str) -> None:
         while True:
@@ -67,7 +67,7 @@ class Drain:
                     return
                 await sender.advance(taken[0])
             except StoreError as error:
-                log.warning("store trouble", org=org, error=error.reason_code)
+                log.info("store trouble", org=org, error=error.reason_code)
                 return
 
     async def take(self, org: str, count: int) -> list[str]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -30,13 +29,15 @@ from docket import Docket, Perpetual, Worker
 from redis.exceptions import RedisError
 
 from sync.drain import Drain, next_due
-from sync.errors import StoreError
 from sync.model import ConnectionState
 from sync.polling import Poller
 from sync.ports import Ports
 from sync.store.keys import Keys
 from sync.store.organisation import organisations
 from sync.store.redis import classify
+from sync.watch import StoreWatch, quiet_docket, workers_alive
+
+__all__ = ["DocketJobs", "Notify", "open_docket", "register", "workers_alive", "working"]
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +50,7 @@ CONCURRENCY = 48  # docket stalls above 64 with its pool of connections
 SWEEP = timedelta(seconds=15)
 TICK = timedelta(minutes=1)
 DRAIN_SECONDS = 25.0  # for running work when the process is to end
-ALIVE_SECONDS = 15
-WORKERS = "xt:workers"  # sorted set: worker -> when it was alive (seconds)
+RESTART_SECONDS = 1.0
 
 
 class DocketJobs:
@@ -173,8 +173,7 @@ async def working(docket: Docket, ports: Ports) -> AsyncIterator[None]:
 
     Whoever ends the block has told `ports.stopping` before, so that long jobs end early.
     """
-    for name in ("docket.worker", "docket.dependencies"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # else two lines for each job
+    quiet_docket()
     worker = Worker(
         docket,
         concurrency=CONCURRENCY,
@@ -185,14 +184,25 @@ async def working(docket: Docket, ports: Ports) -> AsyncIterator[None]:
     )
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(worker)
-        running = asyncio.create_task(worker.run_forever())
-        alive = asyncio.create_task(_stay_alive(ports, worker.name))
+        running = asyncio.create_task(_run_on(worker))
+        alive = asyncio.create_task(StoreWatch(ports, worker.name).run())
         try:
             yield
         finally:
             alive.cancel()
             await _end(stack, running)
             await asyncio.gather(alive, return_exceptions=True)
+
+
+async def _run_on(worker: Worker) -> None:
+    """Run, and run again after a mistake of docket's own: a process without it would be silent."""
+    while True:
+        try:
+            await worker.run_forever()
+            return
+        except Exception:
+            log.exception("jobs stopped, starting again")
+        await asyncio.sleep(RESTART_SECONDS)
 
 
 async def _end(stack: contextlib.AsyncExitStack, running: asyncio.Task[None]) -> None:
@@ -206,23 +216,3 @@ async def _end(stack: contextlib.AsyncExitStack, running: asyncio.Task[None]) ->
                 task.cancel()
         running.cancel()
     await asyncio.gather(closing, running, return_exceptions=True)
-
-
-async def _stay_alive(ports: Ports, name: str) -> None:
-    """Say again and again that this worker lives."""
-    redis: Any = ports.clients.redis
-    while True:
-        try:
-            now = datetime.now(UTC).timestamp()
-            await redis.zadd(WORKERS, {name: now})
-            await redis.zremrangebyscore(WORKERS, "-inf", now - 4 * ALIVE_SECONDS)
-        except StoreError:
-            log.warning("store does not answer", worker=name)
-        await asyncio.sleep(ALIVE_SECONDS / 3)
-
-
-async def workers_alive(ports: Ports) -> int:
-    """How many workers showed signs of life lately. Raises `StoreError`."""
-    redis: Any = ports.clients.redis
-    since = datetime.now(UTC).timestamp() - ALIVE_SECONDS
-    return int(await redis.zcount(WORKERS, since, "+inf"))

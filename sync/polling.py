@@ -221,4 +221,4 @@ class _Renewed:
             try:
                 self.lost = not await self._lease.renew()
             except StoreError:
-                log.warning("lease not renewed")
+                log.info("lease not renewed")
