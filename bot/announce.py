@@ -15,10 +15,12 @@ from bot.service import Service
 from bot.slack import SlackError
 from bot.store import BotStore
 from bot.texts import texts
+from sync.errors import Reason
 from sync.model import Connection, ConnectionState, Event, InvoiceState
 
 log = structlog.get_logger(__name__)
 
+TAGS_STAY = "removal_refused"  # an event says it: sevDesk does not remove tags; told once
 OPEN_CARD = "connection"  # what is broken or held now; forgotten when it is solved
 
 
@@ -37,9 +39,11 @@ class Announcer:
         connection = await self._service.connection(org)
         if connection is None:
             return
+        if any(event.after == TAGS_STAY for event in events):
+            await self._tags_stay(org, prefs)
         if connection.state is ConnectionState.DISCONNECTED:
             await self._ended(org, prefs, connection, events)
-        elif connection.state is ConnectionState.ACTIVE:
+        elif connection.state is ConnectionState.ACTIVE and not pages.is_outage(connection):
             await self._solved(org, prefs)
         else:
             await self._poster.deliver(
@@ -55,7 +59,16 @@ class Announcer:
             return pages.broken(t, connection)
         if connection.state is ConnectionState.HELD:
             return pages.held(t, connection)
+        if pages.is_outage(connection):
+            return pages.outage(t, connection)
         return pages.solved(t, connection)
+
+    async def _tags_stay(self, org: str, prefs: Prefs) -> None:
+        async def render() -> Card:
+            reason = Reason(code="sevdesk.removal_refused")
+            return pages.reason_card(texts(prefs.language), reason)
+
+        await self._poster.deliver(org, TAGS_STAY, render, prefs, failure=False)
 
     async def _solved(self, org: str, prefs: Prefs) -> None:
         if await self._store.posted(org, OPEN_CARD) is None:

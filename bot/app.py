@@ -103,8 +103,14 @@ class Bot:
         await self.deps.tasks.drain()
 
     async def _lifetime(self, _app: web.Application) -> AsyncIterator[None]:
+        self.deps.tasks.spawn(self._introduce(), "whose token")
         yield
         await self.deps.slack.aclose()
+
+    async def _introduce(self) -> None:
+        """Ask Slack whose token it is before somebody waits for the answer."""
+        if isinstance(self.deps.workspaces, OneWorkspace):
+            await self.deps.workspaces.of_request(None, None, False)
 
     def _installing(self, many: ManyWorkspaces) -> Installing:
         secret = self._settings.slack_client_secret

@@ -13,6 +13,7 @@ from logging import Logger, getLogger
 from typing import Any, Protocol, override
 
 import structlog
+from pydantic import SecretStr
 from slack_bolt.error import BoltError
 from slack_sdk.oauth.installation_store.async_installation_store import AsyncInstallationStore
 from slack_sdk.oauth.installation_store.models.bot import Bot as SlackBot
@@ -37,7 +38,7 @@ class Installed(Frozen):
     """The app in one organisation."""
 
     org: str
-    token: str
+    secret: SecretStr
     team_id: str = ""
     enterprise_id: str = ""
     bot_id: str = ""
@@ -45,11 +46,10 @@ class Installed(Frozen):
     installer: str = ""
     at: float = 0.0  # when it was installed, seconds since the epoch
 
-    @override
-    def __repr__(self) -> str:
-        return f"Installed(org={self.org!r})"
-
-    __str__ = __repr__
+    @property
+    def token(self) -> str:
+        """The bot's token, in the clear."""
+        return self.secret.get_secret_value()
 
 
 class Workspaces(Protocol):
@@ -92,7 +92,7 @@ class OneWorkspace:
         team = answer.get("team_id")
         return Installed(
             org=org_key(enterprise, team, answer.get("is_enterprise_install") is True),
-            token=self._token,
+            secret=SecretStr(self._token),
             team_id=str(team or ""),
             enterprise_id=str(enterprise or ""),
             bot_id=str(answer.get("bot_id") or ""),
@@ -150,11 +150,11 @@ class ManyWorkspaces:
             return None
         stored = json.loads(raw)
         token = self._vault.decrypt(org, FIELD, stored.pop("token"))
-        return Installed.model_validate({**stored, "token": token})
+        return Installed.model_validate({**stored, "secret": token})
 
     async def save(self, installed: Installed) -> None:
         """Keep it, the token encrypted."""
-        data = installed.model_dump(exclude={"token"})
+        data = installed.model_dump(exclude={"secret"})
         data["token"] = self._vault.encrypt(installed.org, FIELD, installed.token)
         await self._exact.set(BotStore.key(installed.org, "installation"), json.dumps(data))
 
@@ -221,7 +221,7 @@ def _installed(installation: Installation) -> Installed:
     grid = installation.is_enterprise_install is True
     return Installed(
         org=org_key(installation.enterprise_id, installation.team_id, grid),
-        token=installation.bot_token,
+        secret=SecretStr(installation.bot_token),
         team_id=installation.team_id or "",
         enterprise_id=installation.enterprise_id or "",
         bot_id=installation.bot_id or "",

@@ -7,7 +7,9 @@ not wait for listeners. Here every task is kept, its error is logged, and `drain
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
@@ -15,6 +17,34 @@ import structlog
 log = structlog.get_logger(__name__)
 
 DRAIN_SECONDS = 25.0  # platforms give 30 from SIGTERM to SIGKILL
+
+_answered: ContextVar[asyncio.Event | None] = ContextVar("answered", default=None)
+
+
+@contextmanager
+def request() -> Iterator[None]:
+    """A request of Slack's: what it spawns begins when its answer is on its way.
+
+    The answer to a submitted modal says what to show next. Work that is done sooner would show
+    its result first and have it overwritten by "One moment…", for ever.
+    """
+    answered = asyncio.Event()
+    token = _answered.set(answered)
+    try:
+        yield
+    finally:
+        answered.set()
+        _answered.reset(token)
+
+
+async def _after_answer(answered: asyncio.Event | None, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        if answered is not None:
+            await answered.wait()
+    except BaseException:
+        work.close()
+        raise
+    await work
 
 
 class Tasks:
@@ -25,7 +55,7 @@ class Tasks:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start `work`; its failure is logged under `name`, never lost."""
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(_after_answer(_answered.get(), work), name=name)
         self._running.add(task)
         task.add_done_callback(self._done)
         return task

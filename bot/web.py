@@ -18,6 +18,7 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.signature import SignatureVerifier
 
+from bot import tasks
 from bot.metrics import SLACK_ACK, SLACK_REQUESTS, TASKS
 from bot.tasks import Tasks
 
@@ -64,7 +65,10 @@ class SlackEndpoint:
     async def handle(self, request: web.Request) -> web.Response:
         """Verify, then let Bolt dispatch. Nothing of the request is logged."""
         began = time.perf_counter()
-        response = await self._answer(request)
+        with tasks.request():
+            response = await self._answer(request)
+            await response.prepare(request)
+            await response.write_eof()
         SLACK_REQUESTS.labels(str(response.status)).inc()
         if response.status == 200:
             SLACK_ACK.observe(time.perf_counter() - began)
@@ -87,10 +91,10 @@ class SlackEndpoint:
 class Health:
     """`/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, checks: Mapping[str, Check], tasks: Tasks) -> None:
+    def __init__(self, checks: Mapping[str, Check], running: Tasks) -> None:
         """`checks`: what must work for the app to be ready, by a name that is shown."""
         self._checks = dict(checks)
-        self._tasks = tasks
+        self._tasks = running
 
     async def alive(self, _request: web.Request) -> web.Response:
         """The process answers."""

@@ -9,6 +9,8 @@ from bot.texts import Mrkdwn, Texts, channel_link, clean, mention
 from sync.errors import Reason
 from sync.model import Connection
 
+OUTAGE = 2  # failed polls in a row after which people are told
+
 
 def broken(t: Texts, connection: Connection) -> Card:
     """sevDesk refuses the token: nothing is synced until someone acts."""
@@ -20,6 +22,22 @@ def broken(t: Texts, connection: Connection) -> Card:
     blocks.append(kit.context(t.md("broken.safe")))
     button = kit.button(t.plain("button.reconnect"), "home_connect", style="primary")
     return kit.card(title, [*blocks, kit.actions(button)])
+
+
+def is_outage(connection: Connection) -> bool:
+    """Whether sevDesk does not answer for longer, though the token may be right."""
+    return connection.last_error is not None and connection.failures >= OUTAGE
+
+
+def outage(t: Texts, connection: Connection) -> Card:
+    """sevDesk does not answer for longer: told once, and once more when it is over."""
+    title = t.md("outage.title", account=clean(connection.account_name, 80))
+    blocks = [kit.section(title)]
+    if connection.last_error:
+        blocks.append(kit.section(sentence(t, connection.last_error)))
+        step = next_step(t, connection.last_error)
+        blocks.append(kit.section(t.md("failure.next", step=step)))
+    return kit.card(title, blocks)
 
 
 def held(t: Texts, connection: Connection) -> Card:

@@ -87,7 +87,7 @@ def _where(t: Texts, prefs: Prefs) -> Mrkdwn:
         return t.md(problem_key(prefs.channel_problem), channel=channel)
     if not prefs.channel:
         return t.md("status.direct", who=mention(prefs.owner))
-    return t.md("status.channel", channel=channel_link(channel))
+    return t.md("status.channel", channel=channel_link(prefs.channel))
 
 
 def _times(t: Texts, overview: Overview, connection: Connection) -> list[Mrkdwn]:

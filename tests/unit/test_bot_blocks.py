@@ -129,7 +129,7 @@ def test_the_thread_of_a_digest_is_sendable(t: Texts, given: list[Any]) -> None:
 @relaxed
 @given(LANGUAGE, overviews(), NAMES)
 def test_status_is_sendable(t: Texts, overview: Any, channel: str) -> None:
-    prefs = Prefs(channel=channel, channel_problem="is_archived", problem_channel=channel)
+    prefs = Prefs(channel=channel)
     needs = tuple(shown(one) for one in overview.needs_person)
     assert_sendable(status.status(t, Status(overview, prefs, needs)))
 
@@ -167,6 +167,7 @@ def test_messages_about_the_connection_are_sendable(
         connections.broken(t, given),
         connections.held(t, given),
         connections.solved(t, given),
+        connections.outage(t, given.model_copy(update={"last_error": reason})),
         connections.ended(t, name, name),
         connections.intro(t, given, "xTool"),
         connections.welcome(t, "xTool"),
