@@ -68,6 +68,7 @@ class Launch:
     network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
     slack: Mapping[str, Any] | None = field(default=None, repr=False)  # run the whole app
     web: bool = False
+    work: bool = True
 
     def dump(self) -> bytes:
         """One line."""
@@ -143,7 +144,7 @@ async def run_app(launch: Launch) -> None:
     processes.open_runtime = opened  # type: ignore[attr-defined]
     bot_settings = BotSettings.load(**(launch.slack or {}))
     settings = Settings.load(**launch.settings)
-    await processes.run(settings, bot_settings, with_web=launch.web, with_worker=True)
+    await processes.run(settings, bot_settings, with_web=launch.web, with_worker=launch.work)
 
 
 async def run_worker(launch: Launch) -> None:

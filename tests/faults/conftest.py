@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.faults.processes import Launcher
+
+_FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +17,18 @@ def launcher() -> Iterator[Launcher]:
     made = Launcher()
     yield made
     made.close()
+
+
+@pytest.fixture
+def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Report what was measured, in a section at the end of the run."""
+    kept = request.config.stash.setdefault(_FIGURES, [])
+    return lambda text: kept.append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures."""
+    kept = terminalreporter.config.stash.get(_FIGURES, [])
+    if kept:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(kept))

@@ -1,0 +1,79 @@
+"""Real web processes beside the workers, asked by people in a stand-in of Slack."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from tests.faults.processes import Worker
+from tests.faults.world import World
+from tests.sandbox.slack import FakeSlack
+
+SIGNING_SECRET = "fault-tests-signing-secret"
+BOT_TOKEN = "xoxb-fault-tests"
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Webs:
+    """Some web processes behind one Slack; requests go to them in turn."""
+
+    def __init__(self, world: World, count: int) -> None:
+        """Not started yet."""
+        self._world = world
+        self.slack = FakeSlack(SIGNING_SECRET, BOT_TOKEN)
+        self._ports = [free_port() for _ in range(count)]
+        self.workers: list[Worker] = []
+        self.answered = 0
+
+    async def __aenter__(self) -> Self:
+        """Start Slack and the processes."""
+        await self.slack.start()
+        for port in self._ports:
+            self.workers.append(self._world.start(slack=self.settings(port), web=True, work=False))
+        await self._world.until(
+            lambda: all(w.logged("ready") for w in self.workers), 30, "the webs listen"
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop Slack; the processes end with the world."""
+        await self.slack.stop()
+
+    def settings(self, port: int = 0) -> dict[str, str | int]:
+        """The bot's settings of one process."""
+        return {
+            "slack_signing_secret": SIGNING_SECRET,
+            "slack_bot_token": BOT_TOKEN,
+            "slack_api_url": self.slack.api_url,
+            "port": port,
+        }
+
+    @asynccontextmanager
+    async def asked_all_the_time(self) -> AsyncIterator[None]:
+        """People ask for the status, one process after the other, while the block runs."""
+        asking = asyncio.create_task(self._ask())
+        try:
+            yield
+        finally:
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asking
+
+    async def _ask(self) -> None:
+        while True:
+            for port in self._ports:
+                self.slack.connect_app(f"http://127.0.0.1:{port}/slack/events")
+                delivery = await self.slack.command("/sevdesk status")
+                assert (delivery.status, delivery.error) == (200, "")
+                self.answered += 1
+            await asyncio.sleep(0.5)
