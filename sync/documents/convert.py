@@ -191,6 +191,9 @@ def _new_endpoint(party: etree._Element, syntax: Syntax) -> etree._Element:
         position = sum(etree.QName(child).localname in before for child in party.iterchildren("*"))
         party.insert(position, endpoint)
         return endpoint
+    address = party.find("ram:URIUniversalCommunication", NS)
+    if address is not None:  # it is there, but empty
+        return etree.SubElement(address, f"{{{NS['ram']}}}URIID")
     holder = etree.Element(f"{{{NS['ram']}}}URIUniversalCommunication")
     tax = party.find("ram:SpecifiedTaxRegistration", NS)
     if tax is None:
@@ -207,6 +210,10 @@ _RULE_OF_MISSING: Final = {
     "BT-55": "BR-11", "BT-106": "BR-12", "BT-109": "BR-13", "BT-112": "BR-14", "BT-115": "BR-15",
     "BG-25": "BR-16", "BT-126": "BR-21", "BT-129": "BR-22", "BT-130": "BR-23", "BT-131": "BR-24",
     "BT-153": "BR-25", "BT-146": "BR-26", "BG-22": "BR-12", "BG-23": "BR-CO-18",
+    "BG-30": "BR-CO-04", "BT-151": "BR-CO-04", "BT-116": "BR-45", "BT-117": "BR-46",
+    "BT-118": "BR-47", "BT-119": "BR-48", "BT-81": "BR-49", "BT-84": "BR-50", "BT-122": "BR-52",
+    "BT-25": "BR-55", "BT-92": "BR-31", "BT-95": "BR-32", "BT-99": "BR-36", "BT-102": "BR-37",
+    "BT-136": "BR-41", "BT-141": "BR-43",
 }  # fmt: skip
 _RULE_OF_CODE: Final = {
     "BT-3": "BR-CL-01", "BT-5": "BR-CL-04", "BT-6": "BR-CL-05", "BT-18": "BR-CL-07",
@@ -233,7 +240,7 @@ _RULE_OF_DECIMALS: Final = {
 
 def _table(text: str) -> dict[str, str]:
     """What the model's words are about: a missing term, too many decimals, or a code."""
-    if "required" in text.lower():
+    if "required" in text.lower() or "mandatory" in text:
         return _RULE_OF_MISSING
     return _RULE_OF_DECIMALS if "BR-DEC" in text else _RULE_OF_CODE
 

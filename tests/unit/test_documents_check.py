@@ -65,6 +65,15 @@ def test_an_order_of_elements_that_the_schema_forbids_is_found_in_cii() -> None:
     assert [f.rule for f in judged(moved.encode()).fatal] == ["XSD"]
 
 
+@pytest.mark.parametrize(
+    ("at", "rule"), [("<cac:ClassifiedTaxCategory>", "BR-CO-04"), ("<cac:TaxCategory>", "BR-47")]
+)
+def test_a_category_of_another_tax_than_vat_is_found(at: str, rule: str) -> None:
+    head, tail = load("xrechnung-ubl.xml").decode().split(at, 1)
+    source = head + at + tail.replace("<cbc:ID>VAT</cbc:ID>", "<cbc:ID>GST</cbc:ID>", 1)
+    assert rule in [f.rule for f in judged(source.encode()).fatal]
+
+
 def test_a_finding_in_cii_has_the_official_rule() -> None:
     source = without("<ram:BuyerReference>", "</ram:BuyerReference>")
     assert [f.rule for f in judged(source).fatal] == ["BR-DE-15"]
