@@ -3,12 +3,12 @@
 Why processes and not threads: a document comes from outside. A thread that lxml, pypdf or Saxon
 keeps busy cannot be stopped, holds the interpreter's lock for whole milliseconds (Python code that
 walks 4,000 lines blocks the loop for 200 ms), and its memory is ours. A process is killed after
-`seconds` of processor time, killed when it grows past `megabytes`, and replaced when it has grown
-old. It does not get our environment, where the tokens are.
+`seconds` of processor time, killed when it grows by more than `megabytes`, and replaced when it
+has grown old. It does not get our environment, where the tokens are.
 
 Why one process and not a pool of `concurrent.futures`: that pool cannot kill a task that takes
 too long, and a worker that dies breaks it as a whole. One process does some 40 documents a second
-and costs 90 MB, or 250 MB with the official rules on Saxon; more can be asked for.
+and holds 75 MB, or some 250 MB with the official rules on Saxon; more can be asked for.
 
 It is a fresh interpreter, not a fork: forking a process that has threads is undefined. It is
 started and warmed up at start-up (0.6 s; with the official rules 1.5 s).
@@ -45,7 +45,7 @@ class DocumentWorker:
     """Reads and makes documents. Safe to use from many tasks of one event loop."""
 
     def __init__(self, *, processes: int = 1, seconds: float = 10.0, megabytes: int = 512) -> None:
-        """`seconds` of processor time and `megabytes` bound one document."""
+        """One document may take `seconds` of processor time and `megabytes` beside the rules."""
         self._children = [_Child(seconds, megabytes) for _ in range(processes)]
         self._free: asyncio.LifoQueue[_Child] = asyncio.LifoQueue()
         for child in self._children:
@@ -126,6 +126,7 @@ class _Child:
         self._megabytes = megabytes
         self._process: asyncio.subprocess.Process | None = None
         self._asked = 0
+        self._warm = 0.0  # megabytes held when it was ready: interpreter, libraries, rules
 
     @property
     def pid(self) -> int | None:
@@ -157,6 +158,7 @@ class _Child:
             answer = await self._bounded(Frame({"do": "warm"}))
         except _DiedError:
             raise WorkerError("the process died while it started") from None
+        self._warm = _resident(self.pid)
         return str(_result(answer).head.get("rules", ""))
 
     async def ask(self, request: Frame) -> Frame:
@@ -178,8 +180,8 @@ class _Child:
         await process.wait()
 
     def _is_old(self) -> bool:
-        """After many documents, or when it has grown to three quarters of what it may use."""
-        grown = _resident(self.pid) > self._megabytes * 0.75
+        """After many documents, or when it keeps half of what one document may take."""
+        grown = _resident(self.pid) - self._warm > self._megabytes / 2
         return self._asked >= OLD_AFTER or grown
 
     async def _bounded(self, request: Frame) -> Frame:
@@ -215,7 +217,7 @@ class _Child:
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Kill the process when it grows too large. Returns then, and only then."""
-        while _resident(process.pid) <= self._megabytes:  # noqa: ASYNC110 - nobody else knows it
+        while _resident(process.pid) - self._warm <= self._megabytes:  # noqa: ASYNC110 - nobody else knows it
             await asyncio.sleep(_WATCH_SECONDS)
         with contextlib.suppress(ProcessLookupError):
             process.kill()
