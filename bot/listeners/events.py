@@ -71,7 +71,7 @@ async def erase(deps: Deps, org: str, at: float) -> None:
 
     An event older than the installation belongs to an earlier one: it erases nothing.
     """
-    if at and at < await deps.workspaces.since(org):
+    if at and at < int(await deps.workspaces.since(org)):  # Slack's times are whole seconds
         log.info("late event of an earlier installation", org=org)
         return
     await deps.service.erase(org)

@@ -1,0 +1,203 @@
+"""Many workspaces: installing, Enterprise Grid, and removing the app in either order."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from bot.app import Bot
+from bot.manifest import REDIRECT_PATH, SCOPES
+from bot.settings import BotSettings
+from sync.store.redis import Clients
+from sync.vault import Vault
+from tests.sandbox.slack import FakeSlack
+from tests.scenarios.conftest import ORG, SECRET, Surface
+from tests.scenarios.fake_service import FakeService
+
+# slack_sdk 3.47 makes the header of oauth.v2.access with it.
+pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
+
+
+@pytest.fixture
+async def installable(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Surface]:
+    """The app with OAuth, installed nowhere; Bolt finds the same variables as in production."""
+    monkeypatch.setenv("SLACK_CLIENT_ID", "111.222")
+    monkeypatch.setenv("SLACK_CLIENT_SECRET", "client-secret-of-the-sandbox")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with FakeSlack(SECRET, "xoxb-nobody") as slack:
+        slack.core.installs.clear()
+        settings = BotSettings.load(
+            slack_signing_secret=SECRET,
+            slack_client_id="111.222",
+            slack_client_secret="client-secret-of-the-sandbox",
+            slack_api_url=slack.api_url,
+        )
+        service = FakeService()
+        bot = Bot(settings, service, clients, Vault([b"k" * 32]))
+        runner = web.AppRunner(bot.build_app(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        slack.connect_app(f"{address}/slack/events")
+        yield Surface(slack, service, bot, address)
+        await runner.cleanup()
+    assert os.listdir(tmp_path) == [], "Bolt kept installations in files"  # noqa: PTH208
+
+
+async def install(
+    surface: Surface, *, whole_org: bool = False, spoil: str = "", cookie: bool = True
+) -> int:
+    """Walk through the installation as a browser; the status of the last page."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
+        async with browser.get(f"{surface.address}/slack/install") as page:
+            text = await page.text()
+            kept = page.headers.get("Set-Cookie", "").split(";")[0]
+        found = re.search(r'href="([^"]*client_id=[^"]*)"', text)
+        assert found is not None, text
+        link = URL(html.unescape(found.group(1)))
+        team = None if whole_org else surface.slack.core.team_id
+        enterprise = "E0GRID" if whole_org else None
+        query = {key: value for key, value in link.query.items() if value}
+        back = surface.slack.oauth.allowed_url(
+            query, "U0ADMIN", team_id=team, enterprise_id=enterprise
+        )
+        target = f"{surface.address}{REDIRECT_PATH}?{back.partition('?')[2]}{spoil}"
+        headers = {"Cookie": kept} if cookie else {}
+        async with browser.get(target, headers=headers) as last:
+            await last.text()
+    await surface.quiet()
+    return last.status
+
+
+async def stored(clients: Clients) -> list[str]:
+    return sorted([key async for key in clients.redis.scan_iter(match="xt:{*")])
+
+
+async def test_installing_greets_the_installer_with_a_connect_button(
+    installable: Surface,
+) -> None:
+    assert await install(installable) == 200
+    (welcome,) = installable.slack.direct_messages("admin")
+    assert "Danke, dass Sie xTool installiert haben" in welcome.text
+    await installable.click("home_connect", message=welcome)
+    assert installable.slack.modal("admin").callback_id == "connect"
+
+
+async def test_only_the_scopes_of_the_manifest_are_asked_for(installable: Surface) -> None:
+    await install(installable)
+    (found,) = installable.slack.core.installs.values()
+    assert found.scopes == frozenset(SCOPES)
+
+
+async def test_the_whole_job_works_with_only_those_scopes(installable: Surface) -> None:
+    await install(installable)
+    view = await installable.connect()
+    assert "Nordwind" in view.all_text
+
+
+async def test_the_token_is_encrypted_in_the_store(installable: Surface, clients: Clients) -> None:
+    await install(installable)
+    (token,) = installable.slack.core.installs
+    raw = await clients.redis.get(f"xt:{{{ORG}}}:bot:installation")
+    assert raw
+    assert token not in raw
+    found = await installable.bot.deps.workspaces.find(ORG)
+    assert found is not None
+    assert found.token == token
+    assert token not in repr(found)
+
+
+async def test_a_state_counts_once(installable: Surface) -> None:
+    assert await install(installable, spoil="x") in {400, 401}
+    assert installable.slack.core.installs == {}
+
+
+async def test_another_browser_cannot_finish_an_installation(installable: Surface) -> None:
+    assert await install(installable, cookie=False) == 400
+    assert installable.slack.core.installs == {}
+
+
+async def test_a_store_that_is_away_fails_with_a_page(installable: Surface) -> None:
+    from sync.errors import StoreError  # noqa: PLC0415
+
+    async def refuse(installed: object) -> None:
+        raise StoreError("away")
+
+    workspaces = installable.bot.deps.workspaces
+    workspaces.save = refuse  # type: ignore[attr-defined]
+    assert await install(installable) == 500
+
+
+async def test_a_workspace_without_the_app_gets_an_answer(installable: Surface) -> None:
+    delivery = await installable.slack.command("/sevdesk status")
+    assert delivery.status == 200
+    said = "\n".join(m.all_text for m in installable.slack.ephemerals("admin"))
+    assert "not installed in your workspace" in said
+
+
+async def test_an_installation_on_the_organisation_has_one_key(
+    installable: Surface, clients: Clients
+) -> None:
+    installable.slack.in_enterprise("E0GRID")
+    await install(installable, whole_org=True)
+    await installable.connect()
+    await installable.slack.open_home()
+    await installable.quiet()
+    await installable.click("home_status")
+    keys = await stored(clients)
+    assert keys
+    assert {key[: len("xt:{E0GRID}")] for key in keys} == {"xt:{E0GRID}"}
+    assert installable.service.now_connected is not None
+    assert installable.service.now_connected.org == "E0GRID"
+    await installable.slack.uninstall()
+    await installable.quiet()
+    assert set(installable.service.erased) == {"E0GRID"}
+    assert await stored(clients) == []
+
+
+@pytest.mark.parametrize("tokens_first", [True, False])
+async def test_removing_the_app_erases_everything_in_either_order(
+    installable: Surface, clients: Clients, tokens_first: bool
+) -> None:
+    await install(installable)
+    await installable.connect()
+    assert await stored(clients)
+    await installable.slack.uninstall(tokens_first=tokens_first)
+    await installable.quiet()
+    assert await stored(clients) == []
+    assert set(installable.service.erased) == {ORG}
+
+
+async def test_a_revoked_token_of_a_person_removes_nothing(installable: Surface) -> None:
+    await install(installable)
+    await installable.slack.event({"type": "tokens_revoked", "tokens": {"oauth": ["U0ADMIN"]}})
+    await installable.quiet()
+    assert installable.service.erased == []
+
+
+async def test_a_late_event_of_an_earlier_installation_removes_nothing(
+    installable: Surface,
+) -> None:
+    await install(installable)
+    clock = installable.slack.core.clock
+    installable.slack.core.clock = lambda: clock() - 120
+    await installable.slack.event({"type": "app_uninstalled"})
+    await installable.quiet()
+    assert installable.service.erased == []
+
+
+async def test_removing_the_app_with_one_workspace_erases_too(connected: Surface) -> None:
+    await connected.slack.uninstall()
+    await connected.quiet()
+    assert set(connected.service.erased) == {ORG}
+    assert (await connected.bot.deps.store.prefs(ORG)).channel == ""
