@@ -43,7 +43,8 @@ def event_of(before: InvoiceRecord | None, after: InvoiceRecord) -> Event | None
 def _shown(record: InvoiceRecord) -> tuple[object, ...]:
     code = record.reason.code if record.reason else ""
     status = record.attempt.provider_status if record.attempt else ""
-    return (record.state, record.overdue, record.generation, record.actor, code, status)
+    told = len(record.responses)
+    return (record.state, record.overdue, record.generation, record.actor, code, status, told)
 
 
 def audit_of(

@@ -10,6 +10,10 @@ Nothing here reads a clock, a store or a network: the caller passes the time, an
 so only if the record is still the one that was read (`version`).
 
 Deadlines say when a *person is told*; they never decide that something failed.
+
+`sent` is final: the document was delivered. Where the access point can tell what the receiver
+answers, it is asked for two days more (`watch_at`, `sync.listening`); an answer changes what is
+known of the invoice and never its state.
 """
 
 from __future__ import annotations
@@ -67,6 +71,7 @@ class Step(StrEnum):
     ABANDON = "abandon"  # an attempt whose worker is gone: its outcome is unknown
     SETTLE = "settle"  # ask the access point whether it has the attempt
     CHECK = "check"  # ask for the delivery status
+    WATCH = "watch"  # ask what the receiver answered to what was delivered
     TAG = "tag"  # make sevDesk's tag follow the state
     TELL = "tell"  # the deadline passed: a person is told, once
 
@@ -80,6 +85,8 @@ def next_step(record: InvoiceRecord, now: datetime) -> Step | None:
         return Step.TAG
     if record.deadline and now >= record.deadline and not record.overdue:
         return Step.TELL
+    if record.state is S.SENT:
+        return Step.WATCH if record.watch_at and record.watch_at <= now else None
     if record.next_at is None or record.next_at > now:
         return None
     return {
@@ -97,6 +104,8 @@ def wake_at(record: InvoiceRecord) -> datetime | None:
     times = []
     if record.state in BY_ITSELF and record.next_at:
         times.append(record.next_at)
+    if record.state is S.SENT and record.watch_at:
+        times.append(record.watch_at)
     if record.deadline and not record.overdue:
         times.append(record.deadline)
     if tag_wanted(record) is not None:
@@ -151,6 +160,7 @@ def enter(
             "overdue": False,
             "backoff": 0,
             "reason": reason,
+            "watch_at": None,
         }
     )
 
@@ -194,6 +204,7 @@ def claim(record: InvoiceRecord, attempt: Attempt, now: datetime) -> InvoiceReco
             "next_at": attempt.deadline,
             "attempt": attempt,
             "attempts": attempt.number,
+            "responses": (),
             "force": False,
         }
     )
@@ -346,6 +357,7 @@ def reexported(record: InvoiceRecord, run: str, hold: str, now: datetime) -> Inv
             "candidates": (),
             "attempts": 0,
             "attempt": None,
+            "responses": (),
             "force": False,
             "tag": None,
             "tag_relation": "",

@@ -87,6 +87,32 @@ class TagKind(StrEnum):
         return f"{prefix}-{self.value}"
 
 
+class ResponseKind(StrEnum):
+    """Who answered a document over the network."""
+
+    MLS = "message level status"  # the receiver's access point
+    INVOICE_RESPONSE = "invoice response"  # the buyer
+
+
+class PeppolResponse(Frozen):
+    """One answer to a document that came back over the network.
+
+    `code` is of OpenPeppol's lists: `AB` received, `AP` accepted, `RE` rejected; of the buyer
+    also `IP` in process, `UQ` a question, `CA` accepted with conditions, `PD` paid. It comes from
+    outside and may be anything; so may `text`.
+    """
+
+    kind: ResponseKind
+    code: str
+    text: str = ""
+    at: AwareDatetime  # when it was learned
+
+    @property
+    def is_objection(self) -> bool:
+        """Whether a person must do something about it: it was rejected, or there is a question."""
+        return self.code in ("RE", "UQ")
+
+
 class Attempt(Frozen):
     """One submission to an access point, durable before its request leaves."""
 
@@ -149,6 +175,9 @@ class InvoiceRecord(Frozen):
     attempt: Attempt | None = None
     force: bool = False  # a person wants it sent although the last attempt is unconfirmed
 
+    responses: tuple[PeppolResponse, ...] = ()  # to the last attempt, as they were learned
+    watch_at: AwareDatetime | None = None  # it was sent: when to ask what the receiver answered
+
     tag: TagKind | None = None  # the tag that was last written without an error
     tag_relation: str = ""  # sevDesk's id of that tag relation, where its answer named it
     tagged_at: AwareDatetime | None = None  # when that tag was written
@@ -156,6 +185,18 @@ class InvoiceRecord(Frozen):
     tag_pending: bool = False  # a tag write was begun and its end is not recorded
     tag_retry_at: AwareDatetime | None = None  # a tag write failed; the next try
     tag_failures: int = 0  # consecutive failures to write the tag
+
+    @property
+    def objection(self) -> PeppolResponse | None:
+        """What the receiver has against an invoice that was sent; what came last counts.
+
+        The buyer's word weighs more than that of the buyer's access point.
+        """
+        if self.state is not InvoiceState.SENT:
+            return None
+        last = {response.kind: response for response in self.responses}
+        told = (last.get(ResponseKind.INVOICE_RESPONSE), last.get(ResponseKind.MLS))
+        return next((one for one in told if one is not None and one.is_objection), None)
 
 
 class Unexportable(Frozen):

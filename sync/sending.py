@@ -14,7 +14,7 @@ from datetime import datetime
 
 import structlog
 
-from sync import delivery
+from sync import delivery, listening
 from sync.book import Book
 from sync.delivery import Step
 from sync.errors import Kind, Reason, StaleRecordError, StoreError, SyncError
@@ -100,6 +100,7 @@ class Sender:
             Step.ABANDON: self._abandon,
             Step.SETTLE: self._settle,
             Step.CHECK: self._check,
+            Step.WATCH: self._watch,
             Step.TAG: self._tag,
             Step.TELL: self._tell,
         }
@@ -129,6 +130,9 @@ class Sender:
         await self._source.connection_trouble(error)
         if step is Step.TAG:
             await self._source.postpone_tag(record.invoice_id)
+            return
+        if step is Step.WATCH:
+            await self._book.write(record, self._listening(record, error.retry_after))
             return
         later = delivery.postpone(
             record,
@@ -346,18 +350,16 @@ class Sender:
         )
 
     async def _check(self, record: InvoiceRecord) -> None:
-        provider_id = record.attempt.provider_id if record.attempt else None
-        if not provider_id:
-            raise ValueError("a submitted invoice has no provider id")
-        status = await self._ports.access_point.status(provider_id)
+        status = await self._ports.access_point.status(_provider_id(record))
         await self._book.write(record, self._after_status(record, status, first=False))
 
     def _after_status(
         self, record: InvoiceRecord, status: DeliveryStatus, *, first: bool
     ) -> InvoiceRecord:
         now = self._now()
+        record = listening.heard(record, status, now)
         if status.state is DeliveryState.DELIVERED:
-            return delivery.delivered(record, status.provider_status, now)
+            return self._listening(delivery.delivered(record, status.provider_status, now))
         if status.state is DeliveryState.FAILED:
             reason = status.reason or Reason(code="peppol.delivery.failed")
             return delivery.refused(record, reason, now)
@@ -372,6 +374,21 @@ class Sender:
             retry_after=status.retry_after,
         )
 
+    # ---- what the receiver answers ------------------------------------------------------------
+
+    async def _watch(self, record: InvoiceRecord) -> None:
+        """Ask about a sent invoice. What comes back never changes that it was delivered."""
+        status = await self._ports.access_point.status(_provider_id(record))
+        after = self._listening(listening.heard(record, status, self._now()), status.retry_after)
+        await self._book.write(record, after, action=listening.action(record, after))
+
+    def _listening(self, record: InvoiceRecord, retry_after: float | None = None) -> InvoiceRecord:
+        """When to ask next what the receiver answers, where the access point tells."""
+        policy, jitter = self._ports.policy, self._ports.jitter()
+        tells = self._ports.access_point.capabilities.tells_responses
+        now = self._now()
+        return listening.watched(record, now, policy, jitter, tells=tells, retry_after=retry_after)
+
     # ---- tags and telling -------------------------------------------------------------------
 
     async def _tag(self, record: InvoiceRecord) -> None:
@@ -380,6 +397,13 @@ class Sender:
 
     async def _tell(self, record: InvoiceRecord) -> None:
         await self._book.write(record, delivery.tell(record), action="overdue")
+
+
+def _provider_id(record: InvoiceRecord) -> str:
+    provider_id = record.attempt.provider_id if record.attempt else None
+    if not provider_id:
+        raise ValueError("a submitted invoice has no provider id")
+    return provider_id
 
 
 def _submission(record: InvoiceRecord, document: bytes, company: str) -> Submission:

@@ -126,11 +126,12 @@ class Service:
         unconfirmed = await store.records.page([InvoiceState.UNCONFIRMED], 0, SHOWN)
         others = await store.records.page(NEEDS_PERSON, 0, SHOWN)
         asked = tuple(r for r in unconfirmed.items if r.overdue)
+        objected = await store.records.objected(SHOWN)
         skipped = sorted((await store.unexportable()).values(), key=lambda u: u.number)
         return Overview(
             connection=await self.connection(org),
             counts=await store.records.counts(),
-            needs_person=(asked + others.items)[:SHOWN],
+            needs_person=(asked + tuple(objected) + others.items)[:SHOWN],
             skipped=tuple(skipped[-SHOWN:]),
             skipped_total=len(skipped),
             last_run=await store.last_run(),

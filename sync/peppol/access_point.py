@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from sync.errors import Reason
-from sync.model import DocumentType, ParticipantId
+from sync.model import DocumentType, ParticipantId, ResponseKind
 
 
 class Find(StrEnum):
@@ -54,6 +54,7 @@ class Capabilities:
     webhook: Webhook
     sends_sender: bool  # takes the sender from us; else its company settings decide
     own_lookup: bool  # has a call that looks a receiver up
+    tells_responses: bool = False  # `status` goes on to tell what came back after the delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +80,6 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"  # the receiver's access point has it
     FAILED = "failed"
     UNKNOWN = "unknown"  # the provider could not be asked, or said nothing that is understood
-
-
-class ResponseKind(StrEnum):
-    """What came back over the network."""
-
-    MLS = "message level status"  # from the receiver's access point
-    INVOICE_RESPONSE = "invoice response"  # from the buyer
 
 
 @dataclass(frozen=True, slots=True)

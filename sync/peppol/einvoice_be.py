@@ -21,7 +21,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from sync.errors import Finding
-from sync.model import ParticipantId
+from sync.model import ParticipantId, ResponseKind
 from sync.peppol import outcomes, participants
 from sync.peppol.access_point import (
     Absent,
@@ -41,7 +41,6 @@ from sync.peppol.access_point import (
     Registered,
     Rejected,
     Response,
-    ResponseKind,
     Save,
     Submission,
     SubmitOutcome,
@@ -63,6 +62,7 @@ CAPABILITIES: Final = Capabilities(
     webhook=Webhook.SIGNED,
     sends_sender=True,
     own_lookup=True,
+    tells_responses=True,
 )
 
 _NAME: Final = CAPABILITIES.name

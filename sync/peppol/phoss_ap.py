@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
-from sync.model import ParticipantId
+from sync.model import ParticipantId, ResponseKind
 from sync.peppol import outcomes, participants
 from sync.peppol.access_point import (
     Absent,
@@ -33,7 +33,6 @@ from sync.peppol.access_point import (
     LookupDown,
     Rejected,
     Response,
-    ResponseKind,
     Save,
     Submission,
     SubmitOutcome,
@@ -53,6 +52,7 @@ CAPABILITIES: Final = Capabilities(
     webhook=Webhook.NONE,
     sends_sender=True,
     own_lookup=False,
+    tells_responses=True,
 )
 
 _NAME: Final = CAPABILITIES.name

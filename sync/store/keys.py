@@ -53,6 +53,16 @@ class Keys:
         return f"{self.prefix}numbers"
 
     @property
+    def providers(self) -> str:
+        """Hash: the access point's id to the invoice id, while it may have news of it."""
+        return f"{self.prefix}providers"
+
+    @property
+    def objected(self) -> str:
+        """Sorted set: sent invoices that their receiver objects to by the time it was learned."""
+        return f"{self.prefix}objected"
+
+    @property
     def events(self) -> str:
         """Stream of events that `bot` has yet to see."""
         return f"{self.prefix}events"

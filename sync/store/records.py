@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sync import delivery
+from sync import delivery, listening
 from sync.errors import StaleRecordError
 from sync.model import AuditEntry, Event, InvoiceRecord, InvoiceState, Page
 from sync.store.keys import Keys
@@ -83,12 +83,25 @@ class Records:
             record.number.casefold(),
             event.model_dump_json(exclude={"id"}) if event else "",
             audit.model_dump_json(exclude={"id"}) if audit else "",
+            (record.attempt.provider_id or "") if record.attempt else "",
+            "1" if listening.listens(record) else "",
+            "" if record.objection is None else str(record.objection.at.timestamp()),
         )
         if int(version) < 0:
             raise StaleRecordError(f"invoice {record.invoice_id} changed since it was read")
         if durable:
             await self._clients.waitaof(key)
         return record.model_copy(update={"version": int(version)})
+
+    async def objected(self, limit: int) -> list[InvoiceRecord]:
+        """Sent invoices that their receivers object to, newest objection first."""
+        ids = await self._redis.zrange(self._keys.objected, 0, limit - 1, desc=True)
+        return await self.get_many(str(i) for i in ids)
+
+    async def by_provider_id(self, provider_id: str) -> InvoiceRecord | None:
+        """The invoice that the access point may have news of, by its own id."""
+        invoice_id = await self._redis.hget(self._keys.providers, provider_id)
+        return await self.get(str(invoice_id)) if invoice_id else None
 
     async def counts(self) -> dict[str, int]:
         """How many invoices are in each state."""

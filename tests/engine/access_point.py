@@ -23,6 +23,7 @@ from sync.peppol.access_point import (
     NotTaken,
     Registered,
     Rejected,
+    Response,
     Save,
     Submission,
     SubmitOutcome,
@@ -80,6 +81,9 @@ class Provider:
     otherwise: Behaviour = Behaviour.DELIVERED  # of those after the script
     polls: int = 2
     status_down: int = 0  # status calls that are not answered
+    tells: bool = False  # status goes on to tell what the receiver answered
+    responses: tuple[Response, ...] = ()  # that the receiver answered, to whatever was sent
+    status_calls: int = 0
     find_down: int = 0  # find calls that are not answered
     taken: dict[str, Taken] = field(default_factory=dict)  # provider id -> submission
     requests: Counter[str] = field(default_factory=Counter)  # hand-overs by invoice number
@@ -111,6 +115,7 @@ class AccessPointStandIn:
             webhook=Webhook.NONE,
             sends_sender=True,
             own_lookup=True,
+            tells_responses=self._provider.tells,
         )
 
     async def lookup(self, participant: ParticipantId) -> Lookup:
@@ -187,12 +192,13 @@ class AccessPointStandIn:
     async def status(self, provider_id: str) -> DeliveryStatus:
         self._process.alive()
         await asyncio.sleep(0)
+        self._provider.status_calls += 1
         if self._provider.status_down > 0:
             self._provider.status_down -= 1
             return DeliveryStatus(DeliveryState.UNKNOWN, "503")
         taken = self._provider.taken[provider_id]
         taken.said += 1
-        return _status(taken)
+        return replace(_status(taken), responses=self._provider.responses)
 
 
 def _status(taken: Taken) -> DeliveryStatus:

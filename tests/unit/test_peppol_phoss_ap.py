@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from sync.model import ResponseKind
 from sync.peppol import doctypes
 from sync.peppol.access_point import (
     Absent,
@@ -17,7 +18,6 @@ from sync.peppol.access_point import (
     LookupDown,
     NotTaken,
     Rejected,
-    ResponseKind,
     Unknown,
 )
 from sync.peppol.phoss_ap import PhossAp

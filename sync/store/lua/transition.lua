@@ -1,7 +1,9 @@
 -- One transition of one invoice record, whole or not at all.
 -- KEYS[1] the record; every other key has the same prefix and so the same slot.
 -- ARGV: 1 prefix, 2 invoice id, 3 expected version, 4 state, 5 run, 6 record as JSON,
---       7 state since (s), 8 due (s) or '', 9 number, 10 event JSON or '', 11 audit JSON or ''
+--       7 state since (s), 8 due (s) or '', 9 number, 10 event JSON or '', 11 audit JSON or '',
+--       12 the access point's id of it or '', 13 '1' if calls about that id are of use,
+--       14 when the receiver objected (s) or ''
 -- Returns the new version, or -1 if the record is not at the expected version, or would be new
 -- to an organisation without a connection.
 local prefix, id = ARGV[1], ARGV[2]
@@ -35,6 +37,18 @@ if ARGV[8] == '' then
   redis.call('ZREM', prefix .. 'due', id)
 else
   redis.call('ZADD', prefix .. 'due', ARGV[8], id)
+end
+if ARGV[12] ~= '' then
+  if ARGV[13] == '1' then
+    redis.call('HSET', prefix .. 'providers', ARGV[12], id)
+  else
+    redis.call('HDEL', prefix .. 'providers', ARGV[12])
+  end
+end
+if ARGV[14] == '' then
+  redis.call('ZREM', prefix .. 'objected', id)
+else
+  redis.call('ZADD', prefix .. 'objected', ARGV[14], id)
 end
 if ARGV[9] ~= '' then redis.call('HSET', prefix .. 'numbers', ARGV[9], id) end
 if ARGV[10] ~= '' then redis.call('XADD', prefix .. 'events', '*', 'd', ARGV[10]) end
