@@ -43,6 +43,7 @@ class Fault:
     error: Callable[[], Exception]
     times: int = 1
     after: bool = False
+    about: str = ""  # only calls about this id
 
 
 @dataclass
@@ -203,7 +204,9 @@ class SevdeskStandIn:
         self._token = token
         self._process = process
 
-    async def _call[T](self, name: str, effect: Callable[[SevdeskAccount], T]) -> T:
+    async def _call[T](
+        self, name: str, effect: Callable[[SevdeskAccount], T], about: str = ""
+    ) -> T:
         self._process.alive()
         await asyncio.sleep(0)
         account = self._accounts.get(self._token)
@@ -213,14 +216,15 @@ class SevdeskStandIn:
             raise UnauthorizedError("401")
         account.calls[name] += 1
         account.log.append(name)
-        self._fail(account, name, after=False)
+        self._fail(account, name, about, after=False)
         result = effect(account)
-        self._fail(account, name, after=True)
+        self._fail(account, name, about, after=True)
         return result
 
-    def _fail(self, account: SevdeskAccount, name: str, *, after: bool) -> None:
+    def _fail(self, account: SevdeskAccount, name: str, about: str, *, after: bool) -> None:
         for fault in account.faults:
-            if fault.call in (name, "*") and fault.after is after and fault.times > 0:
+            meant = fault.call in (name, "*") and fault.about in ("", about)
+            if meant and fault.after is after and fault.times > 0:
                 fault.times -= 1
                 raise fault.error()
 
@@ -290,7 +294,7 @@ class SevdeskStandIn:
                 raise NotAnEInvoiceError("not an e-invoice")
             return content
 
-        return await self._call("xml", read)
+        return await self._call("xml", read, invoice_id)
 
     async def pdf(self, invoice_id: str) -> Pdf:
         return await self._call("pdf", lambda a: Pdf("a.pdf", b"%PDF"))

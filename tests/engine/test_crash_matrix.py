@@ -129,7 +129,7 @@ class Matrix:
             try:
                 await self.one_life(clients, die_at)
             except BaseException as error:
-                error.add_note(f"died at {die_at}: {points[die_at - 1]}")
+                error.add_note(f"died at {die_at}: {points[die_at - 1]}, of {points}")
                 raise
         return len(chosen)
 

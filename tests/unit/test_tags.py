@@ -1,7 +1,7 @@
 """The tags that a person leaves on an invoice, and what follows: the table of the documentation.
 
 `docs/reliability.md` says it in a table, and that same table is the test: all 16 combinations
-of the four tags × an unknown invoice and each state of a record.
+of the four tags for an unknown invoice and each state of a record.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def words(found: Plan) -> str:
     said += ["settle" for w in found.withdrawals if w.reason.code == "withdrawn.marked_sent"]
     said += [f"→ {LETTERS[repair.keep]}" for repair in found.repairs]
     said += [f"note {LETTERS[seen.keep]}" for seen in found.seen]
-    return ", ".join(said) or "–"
+    return ", ".join(said) or "-"
 
 
 def test_the_table_has_every_combination_and_every_state() -> None:
