@@ -516,6 +516,14 @@ async def test_wait_for_wakes_when_it_happens(slack: FakeSlack, client: AsyncWeb
     assert len(await waiting) == 1
 
 
+async def test_wait_for_waits_for_what_is_not_there_yet(
+    slack: FakeSlack, client: AsyncWebClient, app: App
+) -> None:
+    waiting = asyncio.create_task(slack.wait_for(lambda: slack.modal("admin").title))
+    await client.views_open(trigger_id=await trigger(slack, app), view=modal(SECTION))
+    assert await waiting == "Connect"
+
+
 async def test_wait_for_gives_up(slack: FakeSlack) -> None:
     with pytest.raises(TimeoutError):
         await slack.wait_for(lambda: slack.messages("invoices"), timeout=0.01)

@@ -47,8 +47,14 @@ def apps_uninstall(core: Core, install: Install, args: Json) -> Json:
 def users_info(core: Core, install: Install, args: Json) -> Json:
     """`users.info`, with the locale where asked for."""
     locale = str(args.get("include_locale", "")).lower() in {"1", "true"}
-    team = install.team_id or core.team_id
-    return {"user": core.user(args.get("user", "")).profile(home_team=team, include_locale=locale)}
+    home = install.team_id or core.team_id
+    user = core.user(args.get("user", ""))
+    answer = user.profile(home_team=home, include_locale=locale)
+    enterprise = core.workspace.teams[user.team_id].enterprise_id
+    if enterprise:
+        own = {"id": "W" + user.id[1:], "enterprise_id": enterprise, "teams": [user.team_id]}
+        answer.setdefault("enterprise_user", own)
+    return {"user": answer}
 
 
 def conversations_info(core: Core, install: Install, args: Json) -> Json:

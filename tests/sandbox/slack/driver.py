@@ -102,8 +102,9 @@ class FakeSlack(Screen):
         return f"{self.core.api_root}/oauth/v2/authorize"
 
     def connect_app(self, events_url: str) -> None:
-        """Where commands, clicks and events go."""
+        """Where commands, clicks and events go; OAuth redirects go to the same host."""
         self.out.events_url = events_url
+        self.oauth.redirect_url = str(URL(events_url).with_path("/slack/oauth_redirect"))
 
     # --- what people do ----------------------------------------------------------------------
 
@@ -271,6 +272,7 @@ class FakeSlack(Screen):
 
     def in_enterprise(self, enterprise_id: str = "E0GRID", *, whole_org: bool = True) -> None:
         """From now on, interactions come from a workspace of an Enterprise Grid org."""
+        self.workspace.teams[self.core.team_id].enterprise_id = enterprise_id
         self.place = replace(
             self.place, enterprise_id=enterprise_id, is_enterprise_install=whole_org
         )

@@ -31,6 +31,7 @@ class OAuth:
     def __init__(self, core: Core, client_id: str, client_secret: str) -> None:
         self.core = core
         self.client_id = client_id
+        self.redirect_url = ""  # the app's configured one; used where a request names none
         self._client_secret = client_secret
         self._grants: dict[str, Grant] = {}
 
@@ -65,7 +66,7 @@ class OAuth:
         return self._back(query, code=code)
 
     def _back(self, query: dict[str, str], **extra: str) -> str:
-        target = query.get("redirect_uri", "")
+        target = query.get("redirect_uri") or self.redirect_url
         joiner = "&" if "?" in target else "?"
         return target + joiner + urlencode({**extra, "state": query.get("state", "")})
 

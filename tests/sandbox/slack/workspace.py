@@ -7,6 +7,7 @@ earlier contents in `Message.history`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,17 +30,22 @@ class Changes:
             event.set()
 
     async def wait_for[T](self, predicate: Callable[[], T], timeout: float) -> T:  # noqa: ASYNC109 - a limit in seconds is what a test states
-        """Return the predicate's first true value; `TimeoutError` after `timeout` seconds."""
+        """Return the predicate's first true value; `TimeoutError` after `timeout` seconds.
+
+        A predicate that raises `LookupError` is not true yet: what it asks for is not there.
+        """
         event = asyncio.Event()
         self._waiting.add(event)
         try:
             async with asyncio.timeout(timeout):
-                while not (value := predicate()):
+                while True:
+                    with contextlib.suppress(LookupError):
+                        if value := predicate():
+                            return value
                     await event.wait()
                     event.clear()
         finally:
             self._waiting.discard(event)
-        return value
 
 
 @dataclass
