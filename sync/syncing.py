@@ -224,7 +224,8 @@ class Round:
         skipped = self.run.skipped
 
         async def one(order: planner.Import) -> None:
-            self._go_on()
+            if not self._may():
+                return  # without cutting the other import off
             failed = await self._alone(importer.take(order, sevdesk))
             self._not_imported = self._not_imported or failed
 
@@ -232,6 +233,8 @@ class Round:
             await _bounded(one, plan.imports, IMPORTS_AT_ONCE)
         finally:
             self._count(imported=importer.imported, skipped=skipped + importer.skipped)
+        if plan.imports:
+            self._go_on()
         if self._not_imported is not None:
             raise self._not_imported
 
@@ -271,8 +274,11 @@ class Round:
     def _count(self, **changes: int) -> None:
         self.run = self.run.model_copy(update=changes)
 
+    def _may(self) -> bool:
+        return self._may_go_on() and not self._ports.stopping()
+
     def _go_on(self) -> None:
-        if self._ports.stopping() or not self._may_go_on():
+        if not self._may():
             raise Stopped
 
 

@@ -118,11 +118,9 @@ class Tagger:
 
     async def _removal_refused(self) -> None:
         """Both tags stay, the stronger one counts, and the user is told once."""
-        if await self._book.store.set_flag(REMOVAL_REFUSED, "1"):
-            event = Event(
-                kind=EventKind.CONNECTION_CHANGED, at=self._ports.now(), after=REMOVAL_REFUSED
-            )
-            await self._book.store.add_event(event)
+        now = self._ports.now()
+        event = Event(kind=EventKind.CONNECTION_CHANGED, at=now, after=REMOVAL_REFUSED)
+        if await self._book.store.set_flag(REMOVAL_REFUSED, "1", event):
             await self._book.hint_notify()
 
     async def _begin(self, record: InvoiceRecord) -> InvoiceRecord:

@@ -25,7 +25,7 @@ from sync.model import (
 from sync.store.keys import ORGS, Keys, account_owner
 from sync.store.records import Records
 from sync.store.redis import Clients
-from sync.store.scripts import CLAIM_OWNER, CONNECTION, RELEASE, RENEW
+from sync.store.scripts import CLAIM_OWNER, CONNECTION, FLAG, RELEASE, RENEW
 
 RUN_DAYS = 90
 OPEN_RUN = "open_run"  # flag: the run that began and has not ended
@@ -242,11 +242,11 @@ class Organisation:
         """A small fact, empty if unknown."""
         return str(await self._redis.hget(self.keys.flags, name) or "")
 
-    async def set_flag(self, name: str, value: str) -> bool:
-        """Set it; True the first time that it has this value."""
-        before = await self.flag(name)
-        await self._redis.hset(self.keys.flags, name, value)
-        return before != value
+    async def set_flag(self, name: str, value: str, event: Event) -> bool:
+        """Note a small fact and tell of it, once; False if it was known already."""
+        told = event.model_dump_json(exclude={"id"})
+        args = (self.keys.prefix, name, value, told)
+        return bool(await FLAG.run(self._exact, self.keys.flags, *args))
 
     async def cached(self, name: str, since: datetime | None = None) -> dict[str, str] | None:
         """A small table that was kept, unless it is older than `since`."""

@@ -20,6 +20,7 @@ from sync.store.scripts import (
     CLAIM_DUE,
     CLAIM_OWNER,
     CONNECTION,
+    FLAG,
     RELEASE,
     RENEW,
     TRANSITION,
@@ -30,6 +31,7 @@ SCRIPTS = {
     "connection": CONNECTION,
     "release": RELEASE,
     "renew": RENEW,
+    "flag": FLAG,
     "claim owner": CLAIM_OWNER,
 }
 
