@@ -118,5 +118,5 @@ async def test_eight_workers_two_webs_and_a_thousand_invoices(
         figure(
             f"{took:.0f} s, {kills} kills, {world.access_point.submissions()} requests, "
             f"{len(world.access_point.taken)} accepted, {world.doubles()} twice, "
-            f"{dict(states)}, {webs.answered} commands answered"
+            f"{dict(states)}, {webs.answered} commands answered, {len(webs.late)} late"
         )

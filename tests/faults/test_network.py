@@ -1,0 +1,78 @@
+"""A network that goes bad in eight ways, before sevDesk or the access point.
+
+While it is bad invoices come in. After it is good again everything is done within one poll and a
+minute, nothing twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.faults.line import Line, Trouble
+from tests.faults.processes import Launcher
+from tests.faults.world import World, open_world
+
+pytestmark = pytest.mark.faults
+
+BAD_SECONDS = 3.0
+RECOVERY_SECONDS = 1 + 60  # one poll of these worlds, and a minute
+TROUBLES = tuple(trouble for trouble in Trouble if trouble is not Trouble.NONE)
+LINES = ("sevdesk_api_url", "peppol_api_url")
+
+
+async def put_line(world: World, setting: str) -> Line:
+    """Let the workers reach a stand-in through a line."""
+    parts = urlsplit(world.settings[setting])
+    assert parts.port is not None
+    line = Line(parts.port)
+    await line.start()
+    world.settings[setting] = parts._replace(netloc=f"127.0.0.1:{line.port}").geturl()
+    return line
+
+
+async def run_trouble(directory: Path, launcher: Launcher, setting: str, trouble: Trouble) -> float:
+    """Invoices come while the line is bad; how long the recovery took."""
+    name = f"{setting}-{trouble.name}".lower()
+    async with open_world(directory / name, launcher, "phoss-ap") as world:
+        line = await put_line(world, setting)
+        try:
+            tenant = await world.connect()
+            await world.finish_first_sync(tenant)
+            world.start()
+            tenant.add(2)
+            await world.until_quiet()
+            await line.become(trouble)
+            tenant.add(5)
+            await asyncio.sleep(BAD_SECONDS)  # the fault itself
+            await line.become(Trouble.NONE)
+            took = await world.until_quiet(RECOVERY_SECONDS)
+            await world.check_promises()
+            return took
+        finally:
+            await line.stop()
+
+
+async def test_a_bad_network_costs_time_only(launcher: Launcher, tmp_path: Path) -> None:
+    """Some troubles; `slow` has all."""
+    await asyncio.gather(
+        run_trouble(tmp_path, launcher, "sevdesk_api_url", Trouble.RESET),
+        run_trouble(tmp_path, launcher, "sevdesk_api_url", Trouble.DOWN),
+        run_trouble(tmp_path, launcher, "peppol_api_url", Trouble.TRUNCATED),
+        run_trouble(tmp_path, launcher, "peppol_api_url", Trouble.TIMEOUT),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_every_trouble_of_the_network_costs_time_only(
+    trouble: Trouble, launcher: Launcher, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    """Both lines at the same time, each in its own world."""
+    took = await asyncio.gather(*(run_trouble(tmp_path, launcher, s, trouble) for s in LINES))
+    figure(f"recovered after {took[0]:.1f} s (sevDesk), {took[1]:.1f} s (access point)")
