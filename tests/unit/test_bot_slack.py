@@ -1,0 +1,108 @@
+"""Errors of Slack are classed once, and no call is repeated by a library."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.slack import (
+    ChannelClosedError,
+    MessageGoneError,
+    SlackClients,
+    SlackError,
+    SlackRefusedError,
+    SlackUnavailableError,
+    TokenGoneError,
+)
+from tests.sandbox.slack import FakeSlack
+
+TOKEN = "xoxb-token-of-the-tests"
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[FakeSlack]:
+    async with FakeSlack("secret", TOKEN) as slack:
+        yield slack
+
+
+@pytest.fixture
+async def clients(slack: FakeSlack) -> AsyncIterator[SlackClients]:
+    made = SlackClients(slack.api_url)
+    yield made
+    await made.aclose()
+
+
+async def post(clients: SlackClients, channel: str = "C0INVOICES") -> None:
+    await clients.call(TOKEN, "chat_postMessage", channel=channel, text="hello")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("is_archived", ChannelClosedError),
+        ("channel_not_found", ChannelClosedError),
+        ("not_in_channel", ChannelClosedError),
+        ("token_revoked", TokenGoneError),
+        ("account_inactive", TokenGoneError),
+        ("invalid_auth", TokenGoneError),
+        ("message_not_found", MessageGoneError),
+        ("edit_window_closed", MessageGoneError),
+        ("internal_error", SlackUnavailableError),
+        ("invalid_blocks", SlackRefusedError),
+        ("missing_scope", SlackRefusedError),
+        ("something_new", SlackRefusedError),
+    ],
+)
+async def test_codes_are_classed(
+    slack: FakeSlack, clients: SlackClients, code: str, kind: type[SlackError]
+) -> None:
+    slack.faults.add("chat.postMessage", "error", code=code)
+    with pytest.raises(kind) as caught:
+        await post(clients)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("fault", ["server_error", "drop_before", "drop_after"])
+async def test_trouble_is_unavailable_and_nothing_is_sent_again(
+    slack: FakeSlack, clients: SlackClients, fault: str
+) -> None:
+    slack.faults.add("chat.postMessage", fault)
+    with pytest.raises(SlackUnavailableError):
+        await post(clients)
+    assert len(slack.calls("chat.postMessage")) == 1
+
+
+async def test_a_rate_limit_says_how_long(slack: FakeSlack, clients: SlackClients) -> None:
+    slack.faults.add("chat.postMessage", "rate_limited", retry_after=17)
+    with pytest.raises(SlackUnavailableError) as caught:
+        await post(clients)
+    assert caught.value.retry_after == 17
+    assert len(slack.calls("chat.postMessage")) == 1
+
+
+async def test_an_unbelievable_wait_is_cut(slack: FakeSlack, clients: SlackClients) -> None:
+    slack.faults.add("chat.postMessage", "rate_limited", retry_after=10**9)
+    with pytest.raises(SlackUnavailableError) as caught:
+        await post(clients)
+    assert caught.value.retry_after <= 300
+
+
+async def test_an_error_repeats_nothing_that_was_sent(
+    slack: FakeSlack, clients: SlackClients
+) -> None:
+    slack.faults.add("chat.postMessage", "error", code="invalid_blocks")
+    with pytest.raises(SlackError) as caught:
+        await clients.call(TOKEN, "chat_postMessage", channel="C0INVOICES", text="canary")
+    assert "canary" not in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_calls_share_one_session(clients: SlackClients) -> None:
+    assert clients.web().session is clients.web(TOKEN).session
+
+
+async def test_an_expired_response_url_is_refused(slack: FakeSlack, clients: SlackClients) -> None:
+    with pytest.raises(SlackRefusedError):
+        await clients.respond(f"{slack.core.api_root}/response/none", {"text": "hello"})
