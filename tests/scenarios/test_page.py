@@ -87,6 +87,15 @@ async def test_sync_shows_every_tag_in_the_sevdesk_pane(desk: Desk) -> None:
         await desk.tagged(invoice.number or "", "Peppol-Sent")
 
 
+async def test_a_wrong_token_is_explained_and_not_shown_again(desk: Desk) -> None:
+    await desk.command("/sevdesk connect")
+    await desk.page.type(".modal input", "0" * 32)
+    await desk.page.click("#submit")
+    await desk.page.see(".modal .alert.error", SECONDS)
+    await desk.picture("wrong-token")
+    assert await desk.page.js("document.querySelector('.modal input').value") == ""
+
+
 async def test_a_guest_is_refused_politely(desk: Desk) -> None:
     await desk.page.js("location.hash = 'user=U0GUEST&channel=C0INVOICES'")
     await desk.page.until("document.querySelector('.me')?.textContent.includes('guest')")

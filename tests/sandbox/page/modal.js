@@ -30,6 +30,7 @@ function build(v, depth) {
   const local = {};
   const submit = () => finish(v, local);
   const close = () => act({ kind: "close", user: window_.user, view: v.id });
+  forget(v);
   const ctx = context(v, submit);
   ctx.errors = { ...v.errors };
   const submitButton = c.submit ? h("button", { class: "btn primary", type: "button", id: "submit", disabled: v.busy, onclick: submit }, v.busy ? "…" : plain(c.submit)) : null;
@@ -41,6 +42,14 @@ function build(v, depth) {
     h("div", { class: "modal-foot" }, h("button", { class: "btn", type: "button", id: "cancel", onclick: close }, c.close ? plain(c.close) : "Cancel"), submitButton));
   local.box = box;
   return h("div", { class: "shade", onkeydown: (e) => { if (e.key === "Escape") close(); } }, box);
+}
+
+// As in Slack: what was typed into a field is gone once a view without the field was shown.
+function forget(v) {
+  const mine = draft(v.id);
+  const held = (b) => [b.element, b.accessory, ...(b.elements || [])].filter((e) => e?.action_id).map((e) => `${b.block_id}\n${e.action_id}`);
+  const shownFields = new Set(v.content.blocks.flatMap(held));
+  for (const key of Object.keys(mine)) if (!shownFields.has(key)) delete mine[key];
 }
 
 function context(v, submit) {
