@@ -54,7 +54,7 @@ async def _listen(console: Console, port: int) -> str:
 def main(port: int) -> None:
     """Run until SIGINT or SIGTERM and say where the page is."""
     configure_logging()
-    logging.getLogger().setLevel(logging.WARNING)
+    logging.getLogger().setLevel(logging.ERROR)  # its warnings are for real installations
     asyncio.run(_main(port))
 
 
