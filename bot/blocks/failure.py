@@ -28,6 +28,10 @@ def _explanation(t: Texts, shown: Shown) -> list[Block]:
     record = shown.record
     if record.state is InvoiceState.UNCONFIRMED:
         return [kit.section(t.md("unconfirmed.explanation"))]
+    if record.objection is not None:
+        said = invoice.answer(t, record.objection)
+        reason = kit.section(t.md("objection.reason", answer=said))
+        return [reason, kit.section(t.md("objection.next"))]
     if record.reason is None or record.state is InvoiceState.SENT:
         return []
     if not invoice.asks(record):
@@ -53,6 +57,8 @@ def _small_print(t: Texts, shown: Shown) -> list[Mrkdwn]:
         parts.append(t.md("small.receiver", participant=str(record.receiver)))
     if record.attempt and record.attempt.provider_status:
         parts.append(t.md("small.provider", status=record.attempt.provider_status))
+    if record.responses and record.objection is None:
+        parts.append(t.md("small.answer", answer=invoice.answer(t, record.responses[-1])))
     if record.rules and record.reason and record.reason.findings:
         parts.append(t.md("small.rules", rules=record.rules))
     return parts

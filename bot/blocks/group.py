@@ -30,6 +30,9 @@ def _member(t: Texts, shown: Shown) -> list[Block]:
     if record.reason and invoice.asks(record):
         lines.append(kit.cut(sentence(t, record.reason), 300))
         lines.append(kit.cut(next_step(t, record.reason), 250))
+    elif record.objection is not None:
+        said = invoice.answer(t, record.objection)
+        lines.append(kit.cut(t.md("objection.reason", answer=said), 400))
     else:
         lines.append(invoice.progress(t, record))
     text = kit.cut(Mrkdwn("\n".join(lines)), 1000)

@@ -9,7 +9,7 @@ from bot.blocks import kit
 from bot.blocks.kit import Block
 from bot.reasons import sentence
 from bot.texts import Mrkdwn, Texts, clean, link, mention
-from sync.model import InvoiceRecord, InvoiceState
+from sync.model import InvoiceRecord, InvoiceState, PeppolResponse, ResponseKind
 
 S = InvoiceState
 
@@ -47,7 +47,7 @@ def asks(record: InvoiceRecord) -> bool:
 
 def deserves_card(record: InvoiceRecord) -> bool:
     """Whether it gets a message of its own: somebody must act, or it takes too long."""
-    return asks(record) or record.overdue
+    return asks(record) or record.overdue or record.objection is not None
 
 
 def state_name(t: Texts, record: InvoiceRecord) -> Mrkdwn:
@@ -66,6 +66,8 @@ def headline(t: Texts, shown: Shown) -> Mrkdwn:
 
 
 def _headline(record: InvoiceRecord) -> str:
+    if record.objection is not None:
+        return "objection"
     if record.overdue and record.state in SENDING | {S.SUBMITTED}:
         return "overdue"
     return record.state.value
@@ -80,6 +82,16 @@ def progress(t: Texts, record: InvoiceRecord) -> Mrkdwn:
         return t.md("progress.sending", when=when)
     key = "progress.state_by" if record.actor else "progress.state"
     return t.md(key, who=mention(record.actor), state=state_name(t, record), when=when)
+
+
+def answer(t: Texts, response: PeppolResponse) -> Mrkdwn:
+    """What came back over the network, in words; a code that nobody knows is shown as it is."""
+    key = f"answer.code.{response.code}"
+    code = t.plain(key) if t.has(key) else response.code
+    who = "buyer" if response.kind is ResponseKind.INVOICE_RESPONSE else "access_point"
+    if response.text:
+        return t.md(f"answer.{who}_text", code=code, text=clean(response.text, 200))
+    return t.md(f"answer.{who}", code=code)
 
 
 def line(t: Texts, shown: Shown) -> Mrkdwn:

@@ -19,6 +19,8 @@ from sync.model import (
     InvoiceState,
     Overview,
     ParticipantId,
+    PeppolResponse,
+    ResponseKind,
     SyncRun,
     Unexportable,
 )
@@ -148,6 +150,15 @@ def attempts(draw: st.DrawFn) -> Attempt:
     )
 
 
+RESPONSES = st.builds(
+    PeppolResponse,
+    kind=st.sampled_from(ResponseKind),
+    code=st.sampled_from(["AB", "RE", "UQ", "PD", "<!channel>", ""]),
+    text=NAMES,
+    at=st.just(NOW),
+)
+
+
 @st.composite
 def records(draw: st.DrawFn) -> InvoiceRecord:
     """Invoices in every state with hostile texts."""
@@ -166,6 +177,7 @@ def records(draw: st.DrawFn) -> InvoiceRecord:
         receiver=draw(st.none() | st.just(PARTICIPANT)),
         rules=draw(NAMES),
         candidates=draw(st.sampled_from([(), (PARTICIPANT,)])),
+        responses=tuple(draw(st.lists(RESPONSES, max_size=3))),
         hold=draw(st.sampled_from(["", "ask", "first_sync"])),
     )
 

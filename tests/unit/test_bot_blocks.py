@@ -23,7 +23,7 @@ from bot.blocks.status import InvoicePage, Status
 from bot.prefs import Notify, Prefs
 from bot.texts import LANGUAGES, Mrkdwn, Texts, escape, texts
 from sync.errors import Finding, Kind, Reason
-from sync.model import InvoiceState, ParticipantId, SyncRun
+from sync.model import InvoiceState, ParticipantId, PeppolResponse, ResponseKind, SyncRun
 from tests.sandbox.slack.validation import validate_message, validate_view
 from tests.sandbox.slack.workspace import texts as all_texts
 from tests.unit.bot_support import (
@@ -286,6 +286,26 @@ def test_what_takes_too_long_is_told_without_a_retry() -> None:
     given = record(state=S.SUBMITTED, overdue=True, reason=None)
     assert invoice.deserves_card(given)
     assert "invoice_retry" not in action_ids(failure(EN, shown(given)))
+
+
+def answered(code: str, text: str = "") -> PeppolResponse:
+    return PeppolResponse(kind=ResponseKind.INVOICE_RESPONSE, code=code, text=text, at=NOW)
+
+
+def test_a_rejection_by_the_buyer_needs_somebody() -> None:
+    given = record(state=S.SENT, reason=None, responses=(answered("RE", "wrong <b>order</b>"),))
+    assert invoice.deserves_card(given)
+    card = failure(EN, shown(given))
+    assert "The receiver objects" in words(card)
+    assert "the buyer: rejected. “wrong &lt;b&gt;order&lt;/b&gt;”" in words(card)
+    assert "talk to your customer" in words(card)
+    assert action_ids(card) == ["invoice_open", "invoice_documents"]
+
+
+def test_an_acceptance_is_small_print_and_needs_nobody() -> None:
+    given = record(state=S.SENT, reason=None, responses=(answered("AP"),))
+    assert not invoice.deserves_card(given)
+    assert "the buyer: accepted" in words(failure(EN, shown(given)))
 
 
 def test_hidden_amounts_are_nowhere() -> None:
