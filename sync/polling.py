@@ -22,7 +22,7 @@ from sync.model import (
     SyncRun,
 )
 from sync.ports import Ports
-from sync.source import PROBE, NotConnectedError, Source, is_refusal
+from sync.source import PROBE, NotConnectedError, Source, is_refusal, is_same
 from sync.store.organisation import Lease
 from sync.syncing import Round, Stopped
 
@@ -92,7 +92,7 @@ class Poller:
             raise
         except SyncError as caught:
             log.warning("poll failed", org=self.org, error=caught.reason_code, detail=str(caught))
-            await self._source.connection_trouble(caught)
+            await self._source.connection_trouble(caught, connection)
             error = caught
         await self._note(connection, error)
         if did_something(work.run):
@@ -127,13 +127,17 @@ class Poller:
         """Write into the connection when it was synced and when it will be.
 
         A token that works again heals the connection. An outage is told once when it lasts for
-        a second poll, and once more when it is over.
+        a second poll, and once more when it is over. Of a connection that was made meanwhile
+        this poll knows nothing: its own first sync is still to come.
         """
         was_broken = is_broken(before)
-        await self._book.change_connection(
-            lambda connection: self._noted(connection, error, was_broken=was_broken),
-            told=looks_different,
-        )
+
+        def change(connection: Connection) -> Connection | None:
+            if not is_same(connection, before):
+                return None
+            return self._noted(connection, error, was_broken=was_broken)
+
+        await self._book.change_connection(change, told=looks_different)
         if error is None and was_broken:
             await wake_postponed(self._ports, self._book)
 

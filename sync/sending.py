@@ -18,7 +18,7 @@ from sync import delivery, listening
 from sync.book import Book
 from sync.delivery import Step
 from sync.errors import Kind, Reason, StaleRecordError, StoreError, SyncError
-from sync.model import Attempt, ConnectionState, InvoiceRecord, InvoiceState
+from sync.model import Attempt, Connection, ConnectionState, InvoiceRecord, InvoiceState
 from sync.peppol.access_point import (
     Absent,
     Accepted,
@@ -104,21 +104,28 @@ class Sender:
             Step.TAG: self._tag,
             Step.TELL: self._tell,
         }
+        connection = await self._book.store.connection() if step in NEEDS_ACCOUNT else None
         try:
-            if step in NEEDS_ACCOUNT and (reason := await self._no_account(record)):
+            if step in NEEDS_ACCOUNT and (reason := _no_account(connection, record)):
                 await self._without_account(step, record, reason)
             else:
                 await steps[step](record)
         except StoreError:
             raise
         except SyncError as error:
-            await self._after_error(step, record, error)
+            await self._after_error(step, record, error, connection)
         except Exception:
             log.exception("step failed", org=self.org, invoice=record.invoice_id, step=step.value)
-            await self._after_error(step, record, SyncError("see the log", kind=Kind.TRANSIENT))
+            unknown = SyncError("see the log", kind=Kind.TRANSIENT)
+            await self._after_error(step, record, unknown, connection)
 
-    async def _after_error(self, step: Step, record: InvoiceRecord, error: SyncError) -> None:
-        """Try the step again later. A tag is no reason to hold up the invoice itself."""
+    async def _after_error(
+        self, step: Step, record: InvoiceRecord, error: SyncError, connection: Connection | None
+    ) -> None:
+        """Try the step again later. A tag is no reason to hold up the invoice itself.
+
+        `connection` is the one that the step was begun with.
+        """
         log.warning(
             "postponed",
             org=self.org,
@@ -127,7 +134,8 @@ class Sender:
             error=error.reason_code,
             detail=str(error),
         )
-        await self._source.connection_trouble(error)
+        if connection is not None:
+            await self._source.connection_trouble(error, connection)
         if step is Step.TAG:
             await self._source.postpone_tag(record.invoice_id)
             return
@@ -143,15 +151,6 @@ class Sender:
             retry_after=error.retry_after,
         )
         await self._book.write(record, later)
-
-    async def _no_account(self, record: InvoiceRecord) -> Reason | None:
-        """Why nothing may be done with the invoice's account: it is not connected any more."""
-        connection = await self._book.store.connection()
-        if connection is None or connection.state is ConnectionState.DISCONNECTED:
-            return Reason(code="withdrawn.disconnected")
-        if connection.account != record.account:
-            return Reason(code="withdrawn.account_replaced")
-        return None
 
     async def _without_account(self, step: Step, record: InvoiceRecord, reason: Reason) -> None:
         """Nothing is sent that nobody is connected for; a connect and a poll take it up again."""
@@ -397,6 +396,15 @@ class Sender:
 
     async def _tell(self, record: InvoiceRecord) -> None:
         await self._book.write(record, delivery.tell(record), action="overdue")
+
+
+def _no_account(connection: Connection | None, record: InvoiceRecord) -> Reason | None:
+    """Why nothing may be done with the invoice's account: it is not connected any more."""
+    if connection is None or connection.state is ConnectionState.DISCONNECTED:
+        return Reason(code="withdrawn.disconnected")
+    if connection.account != record.account:
+        return Reason(code="withdrawn.account_replaced")
+    return None
 
 
 def _provider_id(record: InvoiceRecord) -> str:

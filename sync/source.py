@@ -143,14 +143,20 @@ class Source:
         """Whether an error is about the organisation's connection, not about one invoice."""
         return is_refusal(error) or isinstance(error, NotConnectedError)
 
-    async def connection_trouble(self, error: SyncError) -> None:
-        """A refused token stops the organisation's sync, with one message."""
+    async def connection_trouble(self, error: SyncError, met: Connection) -> None:
+        """A refused token stops the organisation's sync, with one message.
+
+        `met` is the connection with which the error was met: a token that somebody has replaced
+        meanwhile says nothing of the new one.
+        """
         if not is_refusal(error):
             return
         probe_at = self._ports.now() + PROBE
 
         def change(connection: Connection) -> Connection | None:
             if connection.state in (ConnectionState.BROKEN, ConnectionState.DISCONNECTED):
+                return None
+            if not is_same(connection, met):
                 return None
             broken = {"state": ConnectionState.BROKEN, "reason": error.reason}
             return connection.model_copy(update=broken | {"next_sync": probe_at})
@@ -169,6 +175,11 @@ class Source:
             "tag_failures": record.tag_failures + 1,
         }
         await self._book.write(record, record.model_copy(update=changes))
+
+
+def is_same(one: Connection, other: Connection) -> bool:
+    """Whether nobody connected anew in between: the account and the token are the same."""
+    return (one.account, one.connected_at) == (other.account, other.connected_at)
 
 
 def is_refusal(error: SyncError | None) -> bool:

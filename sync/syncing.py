@@ -21,7 +21,7 @@ from sync.planner import Plan, Snapshot
 from sync.ports import Ports, Sevdesk
 from sync.sevdesk.errors import NotFoundError, RateLimitedError, SevdeskError
 from sync.sevdesk.models import InvoiceRow
-from sync.source import PeppolIds, Source, contact_fact, describe, is_refusal
+from sync.source import PeppolIds, Source, contact_fact, describe, is_refusal, is_same
 from sync.store.organisation import ContactFact
 from sync.tagging import REMOVAL_REFUSED, Tagger, read_relations
 
@@ -56,6 +56,9 @@ class Round:
     async def sync(self, connection: Connection) -> None:
         """Do it all. Raises `Stopped`, `SyncError`."""
         sevdesk = await self._ports.sevdesk(self._book.org)
+        now = await self._store.connection()
+        if now is None or not is_same(now, connection):
+            raise Stopped  # the token may be another account's by now
         if self.run.trigger != "poll":
             await self._keep()
             await PeppolIds(self._ports, self._book).refresh()
@@ -72,7 +75,7 @@ class Round:
             foreign=plan.foreign,
         )
         if plan.lost:
-            await self._hold(plan.lost)
+            await self._hold(plan.lost, connection)
             return
         if connection.state is ConnectionState.HELD:
             await self._release()
@@ -245,8 +248,11 @@ class Round:
         self.kept = True
         await self._store.put_run(self.run)
 
-    async def _hold(self, lost: tuple[str, ...]) -> None:
-        """Most tags vanished at once: stop, and ask. Nothing is imported meanwhile."""
+    async def _hold(self, lost: tuple[str, ...], met: Connection) -> None:
+        """Most tags vanished at once: stop, and ask. Nothing is imported meanwhile.
+
+        `met` is the connection whose tags they are.
+        """
         reason = Reason(
             code="connection.tags_lost",
             kind=Kind.PRECONDITION,
@@ -257,7 +263,7 @@ class Round:
         def change(connection: Connection) -> Connection | None:
             if connection.state in (ConnectionState.HELD, ConnectionState.DISCONNECTED):
                 return None
-            return connection.model_copy(update=held)
+            return connection.model_copy(update=held) if is_same(connection, met) else None
 
         await self._book.change_connection(change)
 
