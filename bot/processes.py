@@ -11,7 +11,9 @@ import structlog
 from aiohttp import web
 
 from bot.app import Bot
+from bot.callbacks import PeppolEndpoint
 from bot.settings import BotSettings
+from sync.callbacks import Callbacks
 from sync.jobs import register, workers_alive, working
 from sync.log import register_secrets
 from sync.runtime import Runtime, open_runtime
@@ -70,7 +72,10 @@ def _web(runtime: Runtime, bot: Bot) -> web.Application:
     async def worker() -> bool:
         return await workers_alive(runtime.ports) > 0
 
-    return bot.build_app({"store": store, "worker": worker})
+    app = bot.build_app({"store": store, "worker": worker})
+    callbacks = Callbacks(runtime.ports, runtime.settings.peppol_webhook_secret)
+    app.add_routes(PeppolEndpoint(callbacks).routes())
+    return app
 
 
 def _on_signals() -> asyncio.Event:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sync.documents.rules import RulesStatus
 from sync.errors import SyncError
-from sync.peppol.access_point import DeliveryStatus, Lookup, LookupDown
+from sync.peppol.access_point import DeliveryStatus, Lookup, LookupDown, Webhook
 from sync.settings import Settings
 from sync.store.redis import Durability
 
@@ -116,6 +116,25 @@ def judge_settings(settings: Settings) -> Result:
             "Copy them from your access point's account pages and set them.",
         )
     return ok("settings", "All settings are complete.")
+
+
+def judge_webhook(name: str, kind: Webhook, *, secret: bool) -> Result:
+    """Whether the access point `name` may tell of a delivery; `secret`: PEPPOL_WEBHOOK_SECRET."""
+    title = "webhooks"
+    if secret and kind is not Webhook.SIGNED:
+        return warn(
+            title,
+            f"PEPPOL_WEBHOOK_SECRET is set, but {name} does not sign its webhooks.",
+            "Take it away: it has no effect.",
+        )
+    if kind is Webhook.NONE:
+        return ok(title, f"{name} has none; it is asked for the delivery status.")
+    if kind is Webhook.UNSIGNED:
+        told = "does not sign them: a call to /peppol/webhook only makes xTool ask for the status."
+        return ok(title, f"{name} {told}")
+    if secret:
+        return ok(title, f"Calls of {name} to /peppol/webhook are taken if their signature fits.")
+    return ok(title, f"{name} is asked for the status; with PEPPOL_WEBHOOK_SECRET it can call.")
 
 
 def judge_durability(found: Durability) -> list[Result]:

@@ -36,7 +36,7 @@ def standard_checks(
     """
     name = access_point.capabilities.name
     checks = [
-        Check("settings", lambda: _settings(settings)),
+        Check("settings", lambda: _settings(settings, access_point)),
         Check("data directory", lambda: _directory(settings)),
         Check("store", lambda: _store(settings)),
         Check("sevDesk", lambda: _sevdesk(settings, http)),
@@ -48,8 +48,10 @@ def standard_checks(
     return checks
 
 
-async def _settings(settings: Settings) -> Sequence[Result]:
-    return [doctor.judge_settings(settings)]
+async def _settings(settings: Settings, access_point: AccessPoint) -> Sequence[Result]:
+    can, secret = access_point.capabilities, settings.peppol_webhook_secret
+    webhook = doctor.judge_webhook(can.name, can.webhook, secret=secret is not None)
+    return [doctor.judge_settings(settings), webhook]
 
 
 async def _directory(settings: Settings) -> Sequence[Result]:

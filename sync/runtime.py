@@ -80,6 +80,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
     register_secrets(
         settings.peppol_api_key,
         settings.peppol_api_secret,
+        settings.peppol_webhook_secret,
         settings.encryption_keys,
         settings.redis_url,
     )

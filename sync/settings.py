@@ -151,6 +151,7 @@ class Settings(EnvironmentSettings):
     peppol_api_key: SecretStr | None = None
     peppol_api_secret: SecretStr | None = None
     peppol_company_id: str | None = Field(default=None, max_length=200)
+    peppol_webhook_secret: SecretStr | None = None
     peppol_lookup: Lookup = "auto"
     peppol_sender_id: Annotated[ParticipantId, BeforeValidator(_participant), NoDecode] | None = (
         None

@@ -57,6 +57,10 @@ class Keys:
         """Hash: the access point's id to the invoice id, while it may have news of it."""
         return f"{self.prefix}providers"
 
+    def called(self, invoice_id: str) -> str:
+        """The access point called about the invoice a moment ago (string with expiry)."""
+        return f"{self.prefix}called:{invoice_id}"
+
     @property
     def objected(self) -> str:
         """Sorted set: sent invoices that their receiver objects to by the time it was learned."""

@@ -18,7 +18,13 @@ from sync.doctor import Check, Result, Status, examine, worst
 from sync.documents.rules import RulesStatus
 from sync.errors import ConfigurationError, Reason, StoreError
 from sync.model import ParticipantId
-from sync.peppol.access_point import DeliveryState, DeliveryStatus, LookupDown, Registered
+from sync.peppol.access_point import (
+    DeliveryState,
+    DeliveryStatus,
+    LookupDown,
+    Registered,
+    Webhook,
+)
 from sync.settings import Settings
 from sync.store.redis import Clients, Durability
 from sync.vault import Vault, remember
@@ -283,7 +289,7 @@ class AccessPointStandIn:
     """Answers the two questions that the doctor asks."""
 
     def __init__(self) -> None:
-        self.capabilities = SimpleNamespace(name="Recommand")
+        self.capabilities = SimpleNamespace(name="Recommand", webhook=Webhook.UNSIGNED)
         self.asked: list[str] = []
 
     async def status(self, provider_id: str) -> DeliveryStatus:
@@ -307,6 +313,25 @@ async def names_and_statuses(settings: Settings, access_point: Any) -> dict[str,
     return {result.name: result.status for result in found}
 
 
+@pytest.mark.parametrize(
+    ("kind", "secret", "status", "word"),
+    [
+        (Webhook.NONE, False, Status.OK, "has none"),
+        (Webhook.UNSIGNED, False, Status.OK, "does not sign"),
+        (Webhook.UNSIGNED, True, Status.WARN, "does not sign"),
+        (Webhook.NONE, True, Status.WARN, "does not sign"),
+        (Webhook.SIGNED, False, Status.OK, "PEPPOL_WEBHOOK_SECRET"),
+        (Webhook.SIGNED, True, Status.OK, "/peppol/webhook"),
+    ],
+)
+def test_webhooks_are_judged_by_what_the_access_point_can(
+    kind: Webhook, secret: bool, status: Status, word: str
+) -> None:
+    found = doctor.judge_webhook("Provider", kind, secret=secret)
+    assert found.status is status
+    assert word in found.sentence
+
+
 async def test_everything_is_looked_at(settings: Settings, no_dns: None) -> None:
     complete = {"peppol_api_key": SecretStr("k"), "peppol_api_secret": SecretStr("s")}
     ready = settings.model_copy(update={**complete, "peppol_company_id": "c"})
@@ -316,6 +341,7 @@ async def test_everything_is_looked_at(settings: Settings, no_dns: None) -> None
     assert found.pop("rules") in (Status.OK, Status.WARN)
     assert found == {
         "settings": Status.OK,
+        "webhooks": Status.OK,
         "data directory": Status.OK,
         "store": Status.OK,
         "store: append-only file": Status.OK,

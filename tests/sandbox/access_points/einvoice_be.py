@@ -24,6 +24,7 @@ class Draft:
     valid: bool = False
     taken: Taken | None = None
     attempts: int = 0
+    answers: list[dict[str, Any]] = field(default_factory=list)  # of the receiver
 
     @property
     def state(self) -> str:
@@ -45,6 +46,10 @@ class EInvoiceBeStandIn(StandIn):
         self.drafts: dict[str, Draft] = {}
         self.issues: list[dict[str, str]] = []  # the next documents are invalid with these
         self._authorization = f"Bearer {key}"
+
+    def answer(self, document_id: str, kind: str, **details: str) -> None:
+        """The receiver answers: `mlr_received` or `imr_received`, as the timeline names it."""
+        self.drafts[document_id].answers.append(_event(kind, datetime.now(UTC), **details))
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """The calls that xTool makes."""
@@ -169,6 +174,7 @@ class EInvoiceBeStandIn(StandIn):
             events.append(_event("send_success", draft.at))
         elif draft.state == "FAILED" and draft.taken is not None:
             events.append(_event("send_failed", draft.at, error=draft.taken.fails))
+        events += draft.answers
         return web.json_response({"document_id": draft.id, "events": events})
 
     async def _lookup(self, request: web.Request) -> web.Response:
