@@ -1,7 +1,7 @@
 # Each target does all the set-up it needs; see .ci/uv.
 RUN := .ci/uv run --quiet
 
-.PHONY: sandbox run test slow browser check fmt bench lock
+.PHONY: sandbox run test slow browser gallery check fmt bench lock
 
 sandbox: ## the whole app against local stand-ins, with a page to click
 	$(RUN) xtool sandbox
@@ -17,6 +17,9 @@ slow: ## the long tests
 
 browser: ## the tests that drive headless Chromium
 	$(RUN) pytest -m browser
+
+gallery: ## a picture of every card into docs/slack, with headless Chromium
+	$(RUN) python -m tests.sandbox.gallery
 
 check: ## style, types and the Slack manifest
 	$(RUN) ruff check

@@ -13,5 +13,6 @@ export const EMOJI = {
   fast_forward: "⏩", arrow_right: "➡️", arrow_up: "⬆️", arrow_down: "⬇️", arrow_heading_up: "⤴️", heavy_minus_sign: "➖",
   heavy_plus_sign: "➕", zzz: "💤", sos: "🆘", construction: "🚧", package: "📦", euro: "💶", credit_card: "💳", handshake: "🤝",
   raised_hand: "✋", "+1": "👍", thumbsup: "👍", "-1": "👎", smile: "😄", rocket: "🚀", sparkles: "✨", broken_heart: "💔",
+  ballot_box_with_check: "☑️", satellite_antenna: "📡", turtle: "🐢", hammer_and_wrench: "🛠️",
   ghost: "👻", bust_in_silhouette: "👤", busts_in_silhouette: "👥", house: "🏠", office: "🏢", globe_with_meridians: "🌐",
 };
