@@ -125,7 +125,12 @@ class Notifier:
             waited += 1.0
 
     async def _backlog(self, org: str) -> bool:
-        return bool(await self._service.events(org, await self._store.cursor(org), 1))
+        cursor = await self._store.cursor(org)
+        if await self._service.events(org, cursor, 1):
+            return True
+        if cursor:  # a process may have died after telling and before forgetting
+            await self._service.trim_events(org, cursor)
+        return False
 
     async def _drain(self, org: str, lease: Lease) -> bool:
         """Pass after pass until nothing is left; False: stopped with something left."""

@@ -30,7 +30,7 @@ from typing import Any
 
 import structlog
 
-from bot import processes
+from bot import notifier, posting, processes
 from bot.settings import BotSettings
 from sync import drain, jobs, polling, runtime
 from sync.documents import work
@@ -95,6 +95,7 @@ def quicken(launch: Launch) -> None:
     jobs.DRAIN_SECONDS = launch.drain_seconds
     drain.TAKEN_FOR = timedelta(seconds=launch.taken_for)
     polling.LEASE_SECONDS = launch.lease
+    notifier.LEASE_SECONDS = posting.LOCK_SECONDS = launch.lease
 
 
 def equip(rt: Runtime, launch: Launch) -> None:

@@ -33,6 +33,7 @@ class Launcher:
         )
         self._started: list[int] = []
         self._ended: dict[int, int] = {}
+        self._closed = False
         self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -44,8 +45,9 @@ class Launcher:
             before = len(self._started)
             self._process.stdin.write(launch.dump())
             self._process.stdin.flush()
-            if not self._news.wait_for(lambda: len(self._started) > before, timeout=30):
-                raise RuntimeError("the launcher does not answer")
+            self._news.wait_for(lambda: len(self._started) > before or self._closed, timeout=30)
+            if len(self._started) == before:
+                raise RuntimeError("the launcher does not answer; its error is above")
             return self._started[before]
 
     def status(self, pid: int) -> int | None:
@@ -72,6 +74,9 @@ class Launcher:
                 else:
                     self._ended[told["ended"]] = told["status"]
                 self._news.notify_all()
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
 
 
 class Worker:

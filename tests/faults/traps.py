@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bot.slack import SlackClients
 from sync.jobs import DocketJobs
 from sync.peppol.einvoice_be import EInvoiceBe
 from sync.peppol.phoss_ap import PhossAp
@@ -67,6 +68,10 @@ def _put(_self: Any, record: Any, **_kwargs: Any) -> str:
     return f"put:{record.state.value}"
 
 
+def _slack(_self: Any, _token: str, method: str, **_arguments: Any) -> str:
+    return f"slack:{method}"
+
+
 # Where to wrap: class, method, and the point's name by the call's arguments.
 WRAPPED: tuple[tuple[type, str, Callable[..., str]], ...] = (
     (SevdeskClient, "tag_relations", _named("relations")),
@@ -81,6 +86,7 @@ WRAPPED: tuple[tuple[type, str, Callable[..., str]], ...] = (
     (Records, "put", _put),
     (Wire, "transfer", _named("transfer")),
     (_Saver, "__call__", _named("save")),
+    (SlackClients, "call", _slack),
     (DocketJobs, "hint_delivery", _named("hint")),
     *((one, "submit", _named("submit")) for one in (Recommand, EInvoiceBe, PhossAp)),
     *((one, "find", _named("find")) for one in (Recommand, EInvoiceBe, PhossAp)),
