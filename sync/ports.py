@@ -171,6 +171,7 @@ class Ports:
     now: Callable[[], datetime] = _utcnow
     jitter: Callable[[], float] = lambda: 0.5
     stopping: Callable[[], bool] = lambda: False
+    under_way: set[str] = field(default_factory=set)  # attempts whose request this process makes
 
     def organisation(self, org: str) -> Organisation:
         """The store of one organisation."""

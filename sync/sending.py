@@ -34,6 +34,7 @@ from sync.peppol.access_point import (
 )
 from sync.ports import NotPrepared, Ports, Prepared
 from sync.source import Source, SourceGoneError
+from sync.store.records import NotDurableError
 from sync.tagging import Tagger
 
 log = structlog.get_logger(__name__)
@@ -85,13 +86,21 @@ class Sender:
         for _ in range(MAX_STEPS):
             record = await self._book.store.records.get(invoice_id)
             step = delivery.next_step(record, self._ports.now()) if record else None
-            if record is None or step is None:
+            if record is None or step is None or self._is_under_way(step, record):
                 return
             try:
                 await self._take(step, record)
             except StaleRecordError:
                 continue  # somebody else went on with it: look again
         log.error("too many steps", org=self.org, invoice=invoice_id)
+
+    def _is_under_way(self, step: Step, record: InvoiceRecord) -> bool:
+        """Whether an attempt that looks abandoned is this process's own and still runs.
+
+        It does when the clock was put forward meanwhile. Its request ends within seconds.
+        """
+        attempt = record.attempt
+        return step is Step.ABANDON and attempt is not None and attempt.id in self._ports.under_way
 
     async def _take(self, step: Step, record: InvoiceRecord) -> None:
         steps = {
@@ -231,13 +240,22 @@ class Sender:
             return
         # Whatever can fail is read before the claim: after it, only an answer settles it.
         company = await self._company()
-        claimed = await self._claim(record)
+        try:
+            claimed = await self._claim(record)
+        except NotDurableError as error:
+            after = self._after_submit(error.written, NotTaken(error.reason))
+            await self._keep_outcome(error.written, after)
+            return
         policy = self._ports.policy
         guard = Guard(started, policy.attempt_deadline.total_seconds() / 2)
         saver = _Saver(self._book, claimed)
         submission = _submission(claimed, document, company)
-        outcome = await self._hand_over(submission, guard, saver)
-        await self._keep_outcome(saver.record, self._after_submit(saver.record, outcome))
+        self._ports.under_way.add(submission.attempt_id)
+        try:
+            outcome = await self._hand_over(submission, guard, saver)
+            await self._keep_outcome(saver.record, self._after_submit(saver.record, outcome))
+        finally:
+            self._ports.under_way.discard(submission.attempt_id)
 
     async def _keep_outcome(self, claimed: InvoiceRecord, after: InvoiceRecord) -> None:
         """Write what came of an attempt. It is worth some patience with the store.
@@ -329,6 +347,10 @@ class Sender:
         )
 
     async def _settle(self, record: InvoiceRecord) -> None:
+        if self._is_elsewhere(record):
+            reason = Reason(code="attempt.lost", kind=Kind.UNKNOWN)
+            await self._book.write(record, self._after_find(record, CannotTell(reason)))
+            return
         document = await self._book.store.document(record.document_sha256) or b""
         submission = _submission(record, document, await self._company())
         outcome = await self._ports.access_point.find(submission)
@@ -348,8 +370,19 @@ class Sender:
             record, now, self._ports.policy, self._ports.jitter(), hopeless=hopeless
         )
 
+    def _is_elsewhere(self, record: InvoiceRecord) -> bool:
+        """Whether the attempt was made at another provider than the one that is set up now.
+
+        It knows nothing of the attempt, which is no proof that the other one did not take it.
+        """
+        attempt = record.attempt
+        return attempt is not None and attempt.adapter != self._ports.access_point.capabilities.name
+
     async def _check(self, record: InvoiceRecord) -> None:
-        status = await self._ports.access_point.status(_provider_id(record))
+        if self._is_elsewhere(record):
+            status = DeliveryStatus(DeliveryState.UNKNOWN, "")
+        else:
+            status = await self._ports.access_point.status(_provider_id(record))
         await self._book.write(record, self._after_status(record, status, first=False))
 
     def _after_status(
@@ -440,9 +473,13 @@ class _Saver:
     record: InvoiceRecord
 
     async def __call__(self, provider_id: str) -> None:
-        """Store it. Raises `StaleRecordError` if the attempt is not ours any more."""
+        """Store it. Raises `StaleRecordError` if the attempt is not ours any more, `StoreError`."""
         if self.record.attempt is None:
             raise ValueError("no attempt")
         attempt = self.record.attempt.model_copy(update={"provider_id": provider_id})
         after = self.record.model_copy(update={"attempt": attempt})
-        self.record = await self.book.write(self.record, after, durable=True)
+        try:
+            self.record = await self.book.write(self.record, after, durable=True)
+        except NotDurableError as error:
+            self.record = error.written
+            raise

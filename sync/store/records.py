@@ -6,13 +6,22 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from sync import delivery, listening
-from sync.errors import StaleRecordError
+from sync.errors import StaleRecordError, StoreError
 from sync.model import AuditEntry, Event, InvoiceRecord, InvoiceState, Page
 from sync.store.keys import Keys
 from sync.store.redis import Clients
 from sync.store.scripts import TRANSITION
 
 CHUNK = 500  # records read with one pipeline
+
+
+class NotDurableError(StoreError):
+    """A record was written, and is not on the disk yet: what must not be lost cannot begin."""
+
+    def __init__(self, written: InvoiceRecord) -> None:
+        """`written`: the record with its new version."""
+        super().__init__("the store's disk is too slow")
+        self.written = written
 
 
 class Records:
@@ -63,9 +72,10 @@ class Records:
     ) -> InvoiceRecord:
         """Write the next version of a record that was read at `record.version`.
 
-        With `durable` it returns only when the write is on the disk, where the server can tell.
-        Raises `StaleRecordError` if somebody was faster, `StoreError` if it is not known
-        whether it was written: then read the record again.
+        With `durable` it returns only when the write is on the disk, where the server can tell;
+        it raises `NotDurableError` when it is not there in time. Raises `StaleRecordError` if
+        somebody was faster, `StoreError` if it is not known whether it was written: then read
+        the record again.
         """
         key = self._keys.record(record.invoice_id)
         wake = delivery.wake_at(record)
@@ -89,9 +99,15 @@ class Records:
         )
         if int(version) < 0:
             raise StaleRecordError(f"invoice {record.invoice_id} changed since it was read")
-        if durable:
-            await self._clients.waitaof(key)
-        return record.model_copy(update={"version": int(version)})
+        written = record.model_copy(update={"version": int(version)})
+        if durable and not await self._clients.waitaof(key) and await self._can_tell():
+            raise NotDurableError(written)
+        return written
+
+    async def _can_tell(self) -> bool:
+        """Whether the server writes to its disk by itself and says when it did."""
+        durability = await self._clients.durability()
+        return durability.waitaof and durability.fsync in ("always", "everysec")
 
     async def objected(self, limit: int) -> list[InvoiceRecord]:
         """Sent invoices that their receivers object to, newest objection first."""
