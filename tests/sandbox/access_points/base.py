@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 from aiohttp import web
 from lxml import etree
@@ -49,6 +50,8 @@ class Receiver:
     rejection: str = "The receiver's access point rejected the document"
     pending_polls: int = 0  # so many status calls say pending before the end
     fails: str = ""  # delivery ends with this failure
+    fault: Fault = Fault.NONE  # every submission goes like this, if none was injected
+    answer: tuple[int, Any] | None = None  # status and JSON of every submission: nothing taken
 
 
 @dataclass
@@ -172,11 +175,20 @@ class StandIn:
 
     # what the stand-ins use
 
-    def next_fault(self) -> Fault:
+    def next_fault(self, receiver: str = "") -> Fault:
         """What happens to this submission."""
         if self.faults:
             return self.faults.popleft()
-        return self.constant_fault or Fault.NONE
+        known = self.receivers.get(receiver.lower())
+        return self.constant_fault or (known.fault if known else Fault.NONE)
+
+    def scripted(self, receiver: str) -> web.Response | None:
+        """What a submission to this receiver is answered, if that was ordered."""
+        known = self.receivers.get(receiver.lower())
+        if known is None or known.answer is None:
+            return None
+        status, body = known.answer
+        return web.json_response(body, status=status)
 
     def remember(self, **facts: object) -> Taken:
         """Accept a submission: facts as in `Taken`."""

@@ -117,7 +117,9 @@ class EInvoiceBeStandIn(StandIn):
         sender, receiver = self._parties(request)
         if self.senders and sender.lower() not in self.senders:
             return _error(409, f"Document is not allowed to send from the given Peppol ID {sender}")
-        fault = self.next_fault()
+        if answer := self.scripted(receiver):
+            return answer
+        fault = self.next_fault(receiver)
         return await self.around(fault, lambda: self._sent(draft, sender, receiver, fault))
 
     def _parties(self, request: web.Request) -> tuple[str, str]:

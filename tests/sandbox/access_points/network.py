@@ -12,10 +12,14 @@ import dns.message
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
+import httpx
 from aiohttp import web
 
 from sync.model import DocumentType, ParticipantId
 from sync.peppol import doctypes, naptr, participants
+from sync.peppol.access_point import AccessPoint
+from sync.peppol.lookup import Lookups, Network
+from sync.peppol.smp import Smp
 
 ZONE = naptr.TEST_ZONE
 
@@ -28,6 +32,7 @@ class NameServer(asyncio.DatagramProtocol):
         self.records: dict[tuple[str, str], str] = {}
         self.broken: dns.rcode.Rcode | None = None  # answer everything with this
         self.silent = False
+        self.disturbed: dict[str, dns.rcode.Rcode | None] = {}  # by name; None: no answer
         self.denies_zone = False
         self.questions: list[tuple[str, str]] = []
         self.port = 0
@@ -61,13 +66,22 @@ class NameServer(asyncio.DatagramProtocol):
         """Publish a NAPTR record as it is."""
         self.records[naptr.host(participant, ZONE) + ".", "NAPTR"] = naptr_record
 
+    def disturb(self, participant: ParticipantId, code: dns.rcode.Rcode | None) -> None:
+        """Answer questions about one participant with an error, or not at all."""
+        self.disturbed[naptr.host(participant, ZONE) + "."] = code
+
+    def calm(self, participant: ParticipantId) -> None:
+        """Answer them again."""
+        self.disturbed.pop(naptr.host(participant, ZONE) + ".", None)
+
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Answer one question."""
         query = dns.message.from_wire(data)
         question = query.question[0]
         name, kind = question.name.to_text(), dns.rdatatype.to_text(question.rdtype)
         self.questions.append((name, kind))
-        if self.silent or self._transport is None:
+        mute = name in self.disturbed and self.disturbed[name] is None
+        if self.silent or mute or self._transport is None:
             return
         self._transport.sendto(self._answer(query, name, kind).to_wire(), addr)
 
@@ -77,8 +91,8 @@ class NameServer(asyncio.DatagramProtocol):
         soa = dns.rrset.from_text(
             f"{ZONE}.", 60, "IN", "SOA", "ns.invalid. host.invalid. 1 2 3 4 5"
         )
-        if self.broken is not None:
-            response.set_rcode(self.broken)
+        if (code := self.disturbed.get(name) or self.broken) is not None:
+            response.set_rcode(code)
         elif record := self.records.get((name, kind)):
             response.answer.append(dns.rrset.from_text(name, 60, "IN", kind, record))
         elif name == f"{ZONE}." and kind == "SOA" and not self.denies_zone:
@@ -177,6 +191,38 @@ class SmpStandIn:
             if one.document_type.id == doctype and not one.hidden:
                 return _xml(_signed(one))
         return web.Response(status=404)
+
+
+class PeppolNetwork:
+    """Name server and SMP together, and the real look-up that asks them."""
+
+    def __init__(self) -> None:
+        """Nobody is on it."""
+        self.names = NameServer()
+        self.publisher = SmpStandIn()
+
+    async def start(self) -> None:
+        """Listen on loopback."""
+        await self.names.start()
+        await self.publisher.start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        self.names.stop()
+        await self.publisher.stop()
+
+    def register(self, participant: ParticipantId, *listings: Listing) -> None:
+        """Put a participant on the network."""
+        self.publisher.register(participant, *listings)
+        self.names.point(participant, self.publisher.url)
+
+    def lookups(self, mode: str, access_point: AccessPoint, client: httpx.AsyncClient) -> Lookups:
+        """In place of `registry.lookups`: the same, with this network's servers."""
+        if mode == "access-point":
+            return Lookups(None, access_point)
+        locator = naptr.Locator(self.names.resolver(), ZONE, loopback=True, seconds=2.0)
+        network = Network(locator, Smp(client, loopback=True, seconds=5.0))
+        return Lookups(network, access_point if mode == "auto" else None)
 
 
 _NS = "http://busdox.org/serviceMetadata/publishing/1.0/"

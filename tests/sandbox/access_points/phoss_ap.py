@@ -57,7 +57,10 @@ class PhossApStandIn(StandIn):
             told = f"Failed to parse the document type ID '{ids['doctype']}'"
             return web.json_response(text=json.dumps(told), status=400)
         xml = await request.read()
-        fault = self.next_fault()
+        receiver = _value(ids["receiver"])
+        if answer := self.scripted(receiver):
+            return answer
+        fault = self.next_fault(receiver)
         return await self.around(fault, lambda: self._stored(request, xml, fault))
 
     def _stored(self, request: web.Request, xml: bytes, fault: Fault) -> web.Response:

@@ -76,16 +76,16 @@ class RecommandStandIn(StandIn):
             read(document.encode())
         except etree.XMLSyntaxError:
             return _failure(400, "Document could not be parsed.")
-        fault = self.next_fault()
+        if answer := self.scripted(_recipient(body)):
+            return answer
+        fault = self.next_fault(_recipient(body))
         return await self.around(fault, lambda: self._sent(body, document.encode(), fault))
 
     def _sent(self, body: dict[str, Any], xml: bytes, fault: Fault) -> web.Response:
         if self.invalid:
             root = ["Document validation failed. Please ensure your document complies."]
             return _failure(400, {"root": root, **self.invalid})
-        recipient = str(body.get("recipient") or "")
-        if ":" not in recipient:
-            recipient = "0208:" + "".join(c for c in recipient if c.isdigit())
+        recipient = _recipient(body)
         doctype = unqualified(str(body.get("doctypeId") or ""))
         process = unqualified(str(body.get("processId") or ""))
         if refused := self.rejection(recipient, doctype):
@@ -189,6 +189,13 @@ class RecommandStandIn(StandIn):
             "createdAt": one.at.isoformat(),
             "parsed": None if cii else {field: one.number},
         }
+
+
+def _recipient(body: dict[str, Any]) -> str:
+    recipient = str(body.get("recipient") or "")
+    if ":" in recipient:
+        return recipient
+    return "0208:" + "".join(c for c in recipient if c.isdigit())
 
 
 def _word(one: Taken) -> str:
