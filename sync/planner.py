@@ -6,6 +6,7 @@ is checked again here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -259,16 +260,25 @@ def _mass_loss(
 ) -> tuple[str, ...]:
     """Most known tags gone at once: somebody deleted the tag itself, and wants no re-export.
 
-    While a person is asked about that, it lasts until none of those tags is missing any more.
+    Each of the three tags can be deleted by itself, so most of one kind are enough. While a person is asked about that, it lasts until none of those tags is missing any more.
     """
     if snapshot.connection.state is ConnectionState.HELD:
         return tuple(
             i for i in snapshot.connection.held_invoices if i in wanted and not tags.get(i)
         )
-    known = [i for i in wanted if (r := snapshot.records.get(i)) is not None and was_seen(r)]
+    known = [r for i in wanted if (r := snapshot.records.get(i)) is not None and was_seen(r)]
     now, settles = snapshot.now, snapshot.settles_within
-    lost = [i for i in known if not tags.get(i) and vanished(snapshot.records[i], now, settles)]
-    return tuple(lost) if len(lost) >= MASS_LOSS and 2 * len(lost) > len(known) else ()
+    lost = [r for r in known if not tags.get(r.invoice_id) and vanished(r, now, settles)]
+    if _is_most(len(lost), len(known)):
+        return tuple(r.invoice_id for r in lost)
+    of_kind = Counter(r.tag for r in known)
+    lost_of_kind = Counter(r.tag for r in lost)
+    deleted = {kind for kind, n in lost_of_kind.items() if _is_most(n, of_kind[kind])}
+    return tuple(r.invoice_id for r in lost if r.tag in deleted)
+
+
+def _is_most(lost: int, known: int) -> bool:
+    return lost >= MASS_LOSS and 2 * lost > known
 
 
 def is_remembered(row: InvoiceRow, snapshot: Snapshot) -> bool:
