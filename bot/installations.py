@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from datetime import timedelta
 from logging import Logger, getLogger
 from typing import Any, Protocol, override
 
@@ -25,6 +26,7 @@ from bot.slack import SlackClients, SlackError
 from bot.store import BotStore
 from sync.errors import SyncError
 from sync.model import Frozen
+from sync.store.organisation import Organisation
 from sync.store.redis import Clients
 from sync.vault import Vault
 
@@ -130,6 +132,7 @@ class ManyWorkspaces:
     """Installations that people made by OAuth."""
 
     def __init__(self, clients: Clients, vault: Vault) -> None:
+        self._clients = clients
         self._redis: Any = clients.redis
         self._exact: Any = clients.exact
         self._vault = vault
@@ -156,6 +159,8 @@ class ManyWorkspaces:
         """Keep it, the token encrypted."""
         data = installed.model_dump(exclude={"secret"})
         data["token"] = self._vault.encrypt(installed.org, FIELD, installed.token)
+        # What an uninstall leaves to be erased later is not this installation's.
+        await Organisation(self._clients, installed.org, timedelta(0)).keep()
         await self._exact.set(BotStore.key(installed.org, "installation"), json.dumps(data))
 
     async def since(self, org: str) -> float:

@@ -33,7 +33,7 @@ from sync.model import ConnectionState
 from sync.polling import Poller
 from sync.ports import Ports
 from sync.store.keys import Keys
-from sync.store.organisation import organisations
+from sync.store.organisation import erase_again, organisations
 from sync.store.redis import classify
 from sync.watch import StoreWatch, quiet_docket, workers_alive
 
@@ -156,6 +156,7 @@ async def _logged(tick: Notify, org: str) -> None:
 async def _sweep(ports: Ports) -> None:
     """Give again what hints may have been lost: by a crash between a write and its hint."""
     redis: Any = ports.clients.redis
+    await erase_again(ports.clients, ports.now())
     for org in await organisations(ports.clients):
         connection = await ports.organisation(org).connection()
         if connection is not None and connection.state is not ConnectionState.DISCONNECTED:

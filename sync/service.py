@@ -98,7 +98,7 @@ class Service:
 
     async def erase(self, org: str) -> None:
         """Delete everything that is stored of the organisation."""
-        await self._store(org).erase()
+        await self._store(org).erase(self._ports.now())
 
     # ---- sync -------------------------------------------------------------------------------
 

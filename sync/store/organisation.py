@@ -30,6 +30,10 @@ from sync.store.scripts import CLAIM_OWNER, CONNECTION, FLAG, RELEASE, RENEW
 RUN_DAYS = 90
 OPEN_RUN = "open_run"  # flag: the run that began and has not ended
 ERASE_WAIT = timedelta(seconds=15)  # for a poll that runs; it renews its lease every ten
+ERASED = "xt:erased"  # sorted set: `<org>|<seconds>`, to be erased once more at a time (seconds)
+# Whoever was at work when an organisation was erased may end with a write: of a contact, of a
+# document. The longest step is a call of sevDesk with its repeats, or the making of a document.
+ERASE_AGAIN = (timedelta(minutes=1), timedelta(minutes=15))
 ERASE = "-"  # instead of a ciphertext: delete the token
 MAX_DOCUMENT = 64 * 1024 * 1024  # of a stored document, unpacked
 
@@ -94,6 +98,8 @@ class Organisation:
         if int(version) < 0:
             raise StaleRecordError("the connection changed since it was read")
         await self._redis.sadd(ORGS, self.org)
+        if not connection.version:
+            await self.keep()
         return connection.model_copy(update={"version": int(version)})
 
     async def token(self) -> str | None:
@@ -324,8 +330,24 @@ class Organisation:
 
     # ---- the end --------------------------------------------------------------------------
 
-    async def erase(self) -> None:
-        """Delete everything of the organisation, `bot`'s keys included. Safe to repeat."""
+    async def erase(self, now: datetime) -> None:
+        """Delete everything of the organisation, `bot`'s keys included. Safe to repeat.
+
+        `erase_again` does it once more, for what is still being written now, and in case that
+        this process dies before the end; unless the organisation comes back (`keep`).
+        """
+        again = {self._again(after): (now + after).timestamp() for after in ERASE_AGAIN}
+        await self._exact.zadd(ERASED, again)
+        await self._erase()
+
+    def _again(self, after: timedelta) -> str:
+        return f"{self.org}|{after.total_seconds():.0f}"
+
+    async def keep(self) -> None:
+        """The organisation is back after it was erased: what it stores from now on stays."""
+        await self._redis.zrem(ERASED, *(self._again(after) for after in ERASE_AGAIN))
+
+    async def _erase(self) -> None:
         connection = await self.connection()
         if connection is not None:
             await self.release_account(connection.account)
@@ -377,6 +399,20 @@ async def organisations(clients: Clients) -> set[str]:
     """All organisations that were ever connected and not erased."""
     redis: Any = clients.redis
     return {str(org) for org in await redis.smembers(ORGS)}
+
+
+async def erase_again(clients: Clients, now: datetime) -> None:
+    """Erase what was written while organisations were erased, when it is time."""
+    redis: Any = clients.redis
+    due = await redis.zrange(ERASED, "-inf", now.timestamp(), byscore=True)
+    for member in due:
+        org, _, after = str(member).rpartition("|")
+        store = Organisation(clients, org, timedelta(0))
+        back = await store.connection()
+        erased_at = float(await redis.zscore(ERASED, member) or 0) - float(after)
+        if back is None or back.connected_at.timestamp() < erased_at:
+            await store._erase()  # noqa: SLF001 - of this module
+        await redis.zrem(ERASED, member)
 
 
 def _literal(text: str) -> str:
