@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 
@@ -84,11 +85,19 @@ class Book:
         *,
         action: str = "",
         durable: bool = False,
+        under_way: timedelta | None = None,
     ) -> InvoiceRecord:
-        """Write `after` over `before`. Raises `StaleRecordError`, `StoreError`."""
+        """Write `after` over `before`. Raises `StaleRecordError`, `StoreError`.
+
+        `under_way`: for so long the writer goes on with it, and nobody else takes it up.
+        """
         event = event_of(before, after)
         written = await self.store.records.put(
-            after, event=event, audit=audit_of(before, after, action), durable=durable
+            after,
+            event=event,
+            audit=audit_of(before, after, action),
+            durable=durable,
+            not_due_before=None if under_way is None else self._ports.now() + under_way,
         )
         if before is None or before.state is not after.state:
             log.info(
@@ -99,7 +108,7 @@ class Book:
                 after=after.state.value,
                 reason=after.reason.code if after.reason else None,
             )
-        await self._hint(written, told=event is not None)
+        await self._hint(written, told=event is not None, due=under_way is None)
         return written
 
     async def write_connection(
@@ -153,8 +162,8 @@ class Book:
         except StoreError:
             log.info("hint lost", org=self.org, hint="notify")
 
-    async def _hint(self, record: InvoiceRecord, *, told: bool) -> None:
-        at = delivery.wake_at(record)
+    async def _hint(self, record: InvoiceRecord, *, told: bool, due: bool) -> None:
+        at = delivery.wake_at(record) if due else None
         try:
             if at is not None:
                 await self._ports.jobs.hint_delivery(self.org, at)

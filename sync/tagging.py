@@ -8,6 +8,7 @@ so that a crash in between repeats nothing blindly.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 import structlog
 
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 NAMELESS = "?"  # name of a tag that sevDesk does not list; not asked for again
 NOT_OFFERED = ("404", "405")  # the call itself does not exist, whatever the tag
+UNDER_WAY = timedelta(seconds=30)  # for a tag write; of a dead worker's, another takes it up then
 REMOVAL_REFUSED = "removal_refused"  # flag: sevDesk does not remove tags; told once
 
 
@@ -124,9 +126,13 @@ class Tagger:
             await self._book.hint_notify()
 
     async def _begin(self, record: InvoiceRecord) -> InvoiceRecord:
-        """Note that a write begins. Also where one was begun before: of two who go on from
-        there, a poll and a delivery, only one may."""
-        return await self._book.write(record, record.model_copy(update={"tag_pending": True}))
+        """Note that a write begins, and keep others away from it meanwhile.
+
+        Also where one was begun before: of two who go on from there, a poll and a delivery, only
+        one may.
+        """
+        begun = record.model_copy(update={"tag_pending": True})
+        return await self._book.write(record, begun, under_way=UNDER_WAY)
 
     async def _done(
         self, record: InvoiceRecord, kind: TagKind, relation: str, *, seen: bool = False

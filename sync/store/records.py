@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from typing import Any
 
 from sync import delivery, listening
@@ -69,9 +70,11 @@ class Records:
         event: Event | None = None,
         audit: AuditEntry | None = None,
         durable: bool = False,
+        not_due_before: datetime | None = None,
     ) -> InvoiceRecord:
         """Write the next version of a record that was read at `record.version`.
 
+        `not_due_before`: until then nobody else is to take it up, as something is under way.
         With `durable` it returns only when the write is on the disk, where the server can tell;
         it raises `NotDurableError` when it is not there in time. Raises `StaleRecordError` if
         somebody was faster, `StoreError` if it is not known whether it was written: then read
@@ -79,6 +82,8 @@ class Records:
         """
         key = self._keys.record(record.invoice_id)
         wake = delivery.wake_at(record)
+        if wake is not None and not_due_before is not None:
+            wake = max(wake, not_due_before)
         version = await TRANSITION.run(
             self._clients.exact,
             key,

@@ -295,12 +295,14 @@ async def open_world(
     provider: str = "recommand",
     *,
     settings: dict[str, Any] | None = None,
+    sevdesk: SevdeskStandIn | None = None,
     **knobs: Any,
 ) -> AsyncIterator[World]:
     """A world without tenants and workers. `knobs` as in `Launch`, for all its workers."""
+    sevdesk = sevdesk or SevdeskStandIn()
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        sevdesk, access_point = SevdeskStandIn(), stand_in(provider)
+        access_point = stand_in(provider)
         store = StoreServer(directory / "store")
         stack.push_async_callback(store.stop)
         await store.start()

@@ -1,0 +1,97 @@
+"""A first sync of 10,000 invoices, killed again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sync.drain import AT_ONCE
+from sync.model import InvoiceState
+from sync.syncing import IMPORTS_AT_ONCE
+from tests.faults.processes import Launcher
+from tests.faults.test_hostile_xml import Watch
+from tests.faults.world import World, open_world
+
+pytestmark = pytest.mark.faults
+
+PAGE = 980  # rows of a list that one more request brings: 1,000 less the overlap
+KILLS = 5
+
+
+def asked(world: World, method: str, path: str) -> int:
+    """How many requests."""
+    return len(world.sevdesk.calls(method, path))
+
+
+async def first_sync(
+    directory: Path, launcher: Launcher, count: int, figure: Callable[[str], None]
+) -> None:
+    """Kill it at random pages and imports, then let it end, and count what it cost."""
+    dice = random.Random(count)
+    async with open_world(directory, launcher, documents="none") as world:
+        tenant = await world.connect()
+        tenant.add(count)
+        world.sevdesk.forget()
+        memory = 0.0
+        for number in range(KILLS):
+            point = "xml" if number % 2 else "list"
+            nth = dice.randint(1, count // KILLS) if number % 2 else 1
+            memory = max(memory, await _watched(world, f"kill:after:{point}:{nth}"))
+        memory = max(memory, await _watched(world, ""))
+        states = await world.states()
+        assert states == {InvoiceState.WAITING: count}
+        assert memory < 300
+        xml, tags = asked(world, "GET", "/getXml$"), asked(world, "POST", "/Tag/Factory")
+        relations = asked(world, "GET", "/TagRelation$")
+        lists = asked(world, "GET", "^/Invoice$")
+        pages = 1 + (count - 1) // PAGE
+        polls = max(1, lists // (pages + 1))
+        figure(
+            f"{xml} getXml, {tags} tags, {lists} pages of invoices and {relations} of relations "
+            f"in {polls} polls, {KILLS} kills, worker {memory:.0f} MB at most"
+        )
+        # A tag write that was cut off is looked up before it is repeated.
+        assert relations <= (polls + 1 + KILLS * AT_ONCE) * (pages + 1)
+        assert xml <= count + KILLS * IMPORTS_AT_ONCE
+        assert tags <= count + KILLS * AT_ONCE
+        await world.check_promises()
+
+
+async def _watched(world: World, trap: str) -> float:
+    """Run a worker to its death or to the end; the most memory that it held (MB)."""
+    worker = world.start(trap)
+    watch = Watch(worker.pid)
+    task = asyncio.create_task(watch.run())
+
+    async def over() -> bool:
+        return not worker.alive or await _all_done(world)
+
+    await world.until(over, 1500, "the first sync ends, or the worker is killed")
+    task.cancel()
+    return watch.worker
+
+
+async def _all_done(world: World) -> bool:
+    """Looked at seldom: it reads all records."""
+    await asyncio.sleep(1)
+    return await world.is_quiet()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+async def test_ten_thousand_invoices(
+    launcher: Launcher, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    """The requests of the formula, and a bounded memory."""
+    await first_sync(tmp_path, launcher, 10_000, figure)
+
+
+async def test_three_hundred_invoices(
+    launcher: Launcher, tmp_path: Path, figure: Callable[[str], None]
+) -> None:
+    """A small version for every run."""
+    await first_sync(tmp_path, launcher, 300, figure)
