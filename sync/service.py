@@ -38,9 +38,16 @@ from sync.store.organisation import Organisation
 
 TRIES = 8  # of a transition against others on the same record
 NEEDS_PERSON = (InvoiceState.FAILED, InvoiceState.BLOCKED, InvoiceState.WAITING)
+UNSURE = (InvoiceState.UNCONFIRMED, InvoiceState.SUBMITTED)
 SHOWN = 10
+LOOKED_THROUGH = 500  # records, for those that nobody can say of whether they arrived
 
 type Change = Callable[[InvoiceRecord], InvoiceRecord]
+
+
+def _unsure(record: InvoiceRecord) -> bool:
+    """Whether a person decides what became of it: what was accepted is first waited for."""
+    return record.state is InvoiceState.UNCONFIRMED or record.overdue
 
 
 class Service:
@@ -123,9 +130,9 @@ class Service:
     async def overview(self, org: str) -> Overview:
         """What status and Home tab show."""
         store = self._store(org)
-        unconfirmed = await store.records.page([InvoiceState.UNCONFIRMED], 0, SHOWN)
+        unsure = await store.records.page(UNSURE, 0, LOOKED_THROUGH)
         others = await store.records.page(NEEDS_PERSON, 0, SHOWN)
-        asked = tuple(r for r in unconfirmed.items if r.overdue)
+        asked = tuple(r for r in unsure.items if r.overdue)[:SHOWN]
         objected = await store.records.objected(SHOWN)
         skipped = sorted((await store.unexportable()).values(), key=lambda u: u.number)
         return Overview(
@@ -267,23 +274,26 @@ class Service:
         return await self.retry(org, invoice_id, actor)
 
     async def arrived(self, org: str, invoice_id: str, actor: str) -> Decision:
-        """A person saw the unconfirmed invoice at its receiver."""
-        unconfirmed = {InvoiceState.UNCONFIRMED}
-        return await self._decide(
-            org, invoice_id, unconfirmed, lambda r: delivery.arrived(r, actor, self._ports.now())
-        )
+        """A person saw the invoice at its receiver, of which nobody else can say that it arrived."""
+
+        def change(record: InvoiceRecord) -> InvoiceRecord:
+            return delivery.arrived(record, actor, self._ports.now()) if _unsure(record) else record
+
+        return await self._decide(org, invoice_id, UNSURE, change)
 
     async def send_again(self, org: str, invoice_id: str, actor: str) -> Decision:
-        """A person takes the risk that the receiver gets an unconfirmed invoice twice."""
-        unconfirmed = {InvoiceState.UNCONFIRMED}
+        """A person takes the risk that the receiver gets an invoice twice.
+
+        Of one that is unconfirmed, or that the access point took and never reports on.
+        """
         now = self._ports.now()
 
         def change(record: InvoiceRecord) -> InvoiceRecord:
             if record.attempt is not None and now < record.attempt.deadline:
                 return record  # its request may still be under way
-            return delivery.sent_again(record, actor, now)
+            return delivery.sent_again(record, actor, now) if _unsure(record) else record
 
-        return await self._decide(org, invoice_id, unconfirmed, change)
+        return await self._decide(org, invoice_id, UNSURE, change)
 
     async def dismiss(self, org: str, invoice_id: str, actor: str) -> Decision:
         """A person does not want it sent."""

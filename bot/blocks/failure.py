@@ -28,6 +28,8 @@ def _explanation(t: Texts, shown: Shown) -> list[Block]:
     record = shown.record
     if record.state is InvoiceState.UNCONFIRMED:
         return [kit.section(t.md("unconfirmed.explanation"))]
+    if record.state is InvoiceState.SUBMITTED and invoice.asks(record):
+        return [kit.section(t.md("submitted.explanation"))]
     if record.objection is not None:
         said = invoice.answer(t, record.objection)
         reason = kit.section(t.md("objection.reason", answer=said))

@@ -42,6 +42,8 @@ def asks(record: InvoiceRecord) -> bool:
     """Whether a person must act: it failed, is blocked, or nobody can say whether it arrived."""
     if record.state is S.UNCONFIRMED:
         return record.overdue or record.next_at is None
+    if record.state is S.SUBMITTED:
+        return record.overdue
     return record.state in {S.FAILED, S.BLOCKED}
 
 
@@ -197,7 +199,7 @@ def buttons(t: Texts, shown: Shown) -> list[Block]:
     """What a person can do about the invoice now."""
     record = shown.record
     rest = [open_button(t, shown), documents_button(t, record)]
-    if asks(record) and record.state is S.UNCONFIRMED:
+    if asks(record) and record.state in {S.UNCONFIRMED, S.SUBMITTED}:
         found: list[Block | None] = [*unconfirmed_buttons(t, record), *rest]
     elif asks(record):
         extra = peppol_button(t, record) if wants_peppol_id(record) else None

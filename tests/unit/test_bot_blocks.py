@@ -283,9 +283,21 @@ def test_unconfirmed_asks_nobody_while_the_access_point_can_still_be_asked() -> 
 
 
 def test_what_takes_too_long_is_told_without_a_retry() -> None:
-    given = record(state=S.SUBMITTED, overdue=True, reason=None)
+    given = record(state=S.READY, overdue=True, reason=None)
     assert invoice.deserves_card(given)
     assert "invoice_retry" not in action_ids(failure(EN, shown(given)))
+
+
+def test_what_is_never_reported_as_delivered_is_decided_by_a_person() -> None:
+    given = record(state=S.SUBMITTED, overdue=True, reason=None)
+    assert invoice.deserves_card(given)
+    card = failure(EN, shown(given))
+    assert action_ids(card)[:2] == ["invoice_arrived", "invoice_send_again"]
+    assert "has not said for a long time" in words(card)
+
+
+def test_what_is_on_its_way_asks_nobody() -> None:
+    assert not invoice.deserves_card(record(state=S.SUBMITTED, reason=None))
 
 
 def answered(code: str, text: str = "") -> PeppolResponse:

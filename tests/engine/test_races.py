@@ -1,0 +1,386 @@
+"""What changes under the hands of a running step: accounts, providers, clocks, organisations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sync.model import ConnectionState, Outcome, TagKind
+from sync.peppol.access_point import Capabilities, Find, Guard, Save, Submission, SubmitOutcome
+from sync.sending import Sender
+from sync.store.keys import Keys
+from sync.store.organisation import erase_again
+from tests.engine.access_point import AccessPointStandIn, Behaviour, Provider
+from tests.engine.crash import Crash, Process
+from tests.engine.sevdesk import SevdeskStandIn
+from tests.engine.world import ME, ORG, Engine, S, World, connection, record
+
+T = TagKind
+SECOND = timedelta(seconds=1)
+
+
+class AnotherAccessPoint(AccessPointStandIn):
+    """As the stand-in, under another provider's name."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, name="another")
+
+
+def during(
+    monkeypatch: pytest.MonkeyPatch, call: str, act: Callable[[], Awaitable[object]]
+) -> None:
+    """Do something once, while sevDesk is answering `call`."""
+    original, left = getattr(SevdeskStandIn, call), [act]
+
+    async def interrupted(self: SevdeskStandIn, *args: Any) -> Any:
+        answer = await original(self, *args)
+        if left:
+            self._accounts[next(iter(self._accounts))].clock.forward(SECOND)  # type: ignore[attr-defined]
+            await left.pop()()
+        return answer
+
+    monkeypatch.setattr(SevdeskStandIn, call, interrupted)
+
+
+# ---- another provider ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behaviour", [Behaviour.LOST_ACCEPTED, Behaviour.BREAKS_ACCEPTED])
+async def test_an_attempt_at_one_provider_is_never_settled_by_another(
+    world: World, engine: Engine, behaviour: Behaviour
+) -> None:
+    world.provider.script = [behaviour]
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    assert (await record(engine, "1")).state is S.UNCONFIRMED
+    other, after = Provider(find=Find.OWN_ID), world.engine()
+    after.ports.access_point = AnotherAccessPoint(other, Process())
+    await world.run_for(after, hours=3)
+    assert (world.provider.accepted("RE-1"), other.accepted("RE-1")) == (1, 0)
+    found = await record(after, "1")
+    assert (found.state, found.overdue) == (S.UNCONFIRMED, True), "a person is asked"
+
+
+async def test_a_delivery_at_one_provider_is_not_asked_of_another(
+    world: World, engine: Engine
+) -> None:
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    other, after = Provider(), world.engine()
+    after.ports.access_point = AnotherAccessPoint(other, Process())
+    await world.run_for(after, hours=49)
+    assert other.status_calls == 0
+    found = await record(after, "1")
+    assert (found.state, found.overdue) == (S.SUBMITTED, True), "a person is asked"
+
+
+# ---- another connection -------------------------------------------------------------------
+
+
+async def test_a_poll_of_the_replaced_account_does_not_count_as_the_first_of_the_new_one(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = world.add_account("200", "new-token")
+    new.add_contact("n1")
+    for i in range(20):
+        new.add_invoice(f"n{i}", "n1")
+    world.sevdesk.add_invoice("1")
+    during(monkeypatch, "xml", lambda: engine.service.connect(ORG, "new-token", ME))
+    await engine.poll()
+    assert (await connection(engine)).last_sync is None
+    await world.run_for(engine, minutes=6)
+    assert world.provider.requests.keys() <= {"RE-1"}, "sent before a person said so"
+
+
+async def test_a_poll_that_begins_while_the_account_is_replaced_reads_one_account_only(
+    world: World, engine: Engine
+) -> None:
+    new = world.add_account("200", "new-token")
+    new.add_contact("n1")
+    new.add_invoice("n7", "n1")
+    opened = engine.ports.sevdesk
+
+    async def replaced_first(org: str) -> Any:
+        engine.ports.sevdesk = opened
+        world.clock.forward(SECOND)
+        await engine.service.connect(ORG, "new-token", ME)
+        return await opened(org)
+
+    engine.ports.sevdesk = replaced_first
+    await engine.poll()
+    await world.run_for(engine, minutes=11)
+    found = await record(engine, "n7")
+    assert (found.account, found.state) == ("200", S.SENT)
+
+
+async def test_a_refusal_of_the_old_token_does_not_break_the_new_connection(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.accounts["fresh-token"] = world.sevdesk
+    account = world.sevdesk
+
+    async def renew_the_token() -> None:
+        account.token = "fresh-token"
+        await engine.service.connect(ORG, "fresh-token", ME)
+
+    during(monkeypatch, "tag_relations", renew_the_token)
+    await engine.poll()
+    assert account.foreign_tokens, "the poll went on with the old token"
+    assert (await connection(engine)).state is ConnectionState.ACTIVE
+
+
+async def test_a_refusal_of_the_old_token_by_a_delivery_does_not_break_the_new_connection(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.accounts["fresh-token"] = account = world.sevdesk
+    account.add_invoice("1")
+    await engine.poll()
+    process = engine.process
+
+    async def renew_the_token(point: str) -> None:
+        if point == "sevdesk add_tag":
+            process.before = None
+            world.clock.forward(SECOND)
+            account.token = "fresh-token"
+            await engine.service.connect(ORG, "fresh-token", ME)
+
+    process.before = renew_the_token
+    await engine.work()
+    assert account.foreign_tokens, "the tag was written with the old token"
+    assert (await connection(engine)).state is ConnectionState.ACTIVE
+
+
+async def test_lost_tags_of_the_replaced_account_do_not_hold_the_new_one(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add_account("200", "new-token").add_contact("n1")
+    account = world.sevdesk
+    for i in range(5):
+        account.add_invoice(f"{i}")
+    await world.run_for(engine, minutes=16)
+    account.delete_tag("xTool-Peppol-Sent")
+    during(monkeypatch, "tag_relations", lambda: engine.service.connect(ORG, "new-token", ME))
+    await engine.poll()
+    found = await connection(engine)
+    assert (found.account, found.state) == ("200", ConnectionState.ACTIVE)
+
+
+# ---- erased while somebody works ----------------------------------------------------------
+
+
+async def left_over(engine: Engine) -> set[str]:
+    redis: Any = engine.ports.clients.redis
+    found = {key async for key in redis.scan_iter(match=f"{Keys(ORG).prefix}*".replace("[", "\\["))}
+    return {key for key in found if not key.endswith((":durable", ":pace", ":breaker"))}
+
+
+async def sweeps(world: World, engine: Engine, **time: float) -> None:
+    world.clock.forward(timedelta(**time))
+    await erase_again(engine.ports.clients, engine.ports.now())
+
+
+@pytest.mark.parametrize("call", ["contact", "xml", "invoice"])
+async def test_a_delivery_that_outlives_the_erasing_leaves_no_key(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    world.sevdesk.add_contact("c2", parent="c1")
+    world.sevdesk.add_invoice("1", "c2", xml=b"broken")
+    await engine.poll()
+    await engine.work()
+    await engine.ports.clients.redis.delete(Keys(ORG).contacts)
+    await engine.service.retry(ORG, "1", ME)
+    during(monkeypatch, call, lambda: engine.service.erase(ORG))
+    await engine.work()
+    await sweeps(world, engine, minutes=2)
+    assert await left_over(engine) == set()
+
+
+@pytest.mark.parametrize("call", ["tag_relations", "invoices", "contact", "xml"])
+async def test_a_poll_that_outlives_the_erasing_leaves_no_key(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    monkeypatch.setattr("sync.store.organisation.ERASE_WAIT", timedelta(seconds=0.05))
+    world.sevdesk.embed_names = False
+    world.sevdesk.add_contact("c2", parent="c1")
+    world.sevdesk.add_contact("c3", parent="c1", tagged=False)
+    world.sevdesk.add_invoice("1", "c2", xml=b"ok")
+    world.sevdesk.add_invoice("2", "c2", xml=None)
+    world.sevdesk.add_invoice("3", "c3", xml=b"ok")
+    during(monkeypatch, call, lambda: engine.service.erase(ORG))
+    await engine.poll()
+    await sweeps(world, engine, minutes=2)
+    assert await left_over(engine) == set()
+
+
+async def test_what_is_written_minutes_after_the_erasing_goes_as_well(
+    world: World, engine: Engine
+) -> None:
+    await engine.service.erase(ORG)
+    await sweeps(world, engine, minutes=2)
+    await engine.ports.organisation(ORG).put_document("a" * 64, b"an invoice")
+    await sweeps(world, engine, minutes=15)
+    assert await left_over(engine) == set()
+
+
+async def test_an_organisation_that_comes_back_keeps_what_it_stores(
+    world: World, engine: Engine
+) -> None:
+    await engine.service.erase(ORG)
+    world.clock.forward(SECOND)
+    await engine.service.connect(ORG, "good-token", ME)
+    world.sevdesk.add_invoice("1")
+    await sweeps(world, engine, minutes=2)
+    await world.run_for(engine, minutes=21)
+    await sweeps(world, engine, minutes=15)
+    assert (await record(engine, "1")).state is S.SENT
+
+
+@pytest.mark.parametrize("point", range(1, 8))
+async def test_an_erasing_that_died_is_ended_by_another_process(
+    world: World, engine: Engine, point: int
+) -> None:
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    world.clock.forward(SECOND)
+    dying = world.engine(Process(point))
+    with pytest.raises(Crash):
+        await dying.service.erase(ORG)
+    begun = point > 1
+    await world.after_a_crash()
+    await sweeps(world, engine, minutes=2)
+    assert (await left_over(engine) == set()) is begun
+
+
+# ---- clocks -------------------------------------------------------------------------------
+
+
+async def test_a_clock_that_jumps_during_a_request_sends_nothing_twice(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider has not stored it yet, and says with right that it has nothing."""
+    original, slow, asked = AccessPointStandIn.submit, asyncio.Event(), asyncio.Event()
+    submissions: list[str] = []
+
+    async def slowly(
+        self: AccessPointStandIn, submission: Submission, guard: Guard, save: Save
+    ) -> SubmitOutcome:
+        submissions.append(submission.attempt_id)
+        asked.set()
+        if len(submissions) == 1:
+            await slow.wait()
+        return await original(self, submission, guard, save)
+
+    monkeypatch.setattr(AccessPointStandIn, "submit", slowly)
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    working = asyncio.create_task(engine.work())
+    await asked.wait()
+    world.clock.forward(timedelta(hours=1))
+    for _ in range(4):
+        # The first drain is still at it, so look at the invoice as its other tasks would.
+        await Sender(engine.ports, ORG).advance("1")
+        world.clock.forward(timedelta(seconds=30))
+    slow.set()
+    await working
+    await world.run_for(engine, minutes=21)
+    assert world.provider.accepted("RE-1") == 1
+    assert (await record(engine, "1")).state is S.SENT
+
+
+# ---- durable ------------------------------------------------------------------------------
+
+
+async def test_nothing_leaves_while_its_attempt_is_not_on_the_disk(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server can tell, and says: not yet."""
+    durable = [False]
+
+    async def waitaof(key: str, timeout_ms: int = 2000) -> bool:
+        return durable[0]
+
+    async def promises(*, refresh: bool = False) -> Any:
+        return replace(await original(refresh=refresh), waitaof=True)
+
+    original = engine.ports.clients.durability
+    monkeypatch.setattr(engine.ports.clients, "waitaof", waitaof)
+    monkeypatch.setattr(engine.ports.clients, "durability", promises)
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    assert world.provider.requests["RE-1"] == 0
+    durable[0] = True
+    await world.run_for(engine, minutes=21)
+    assert world.provider.accepted("RE-1") == 1
+
+
+# ---- tags ---------------------------------------------------------------------------------
+
+
+async def test_deleting_one_of_three_tags_sends_nothing_again(world: World, engine: Engine) -> None:
+    """Most invoices keep another tag, yet nobody took five tags off by hand."""
+    for i in range(5):
+        world.sevdesk.add_invoice(f"{i}")
+    await world.run_for(engine, minutes=11)
+    for i in range(10, 20):
+        world.sevdesk.add_invoice(f"{i}", xml=b"blocked")
+    await world.run_for(engine, minutes=11)
+    before = dict(world.provider.requests)
+    world.sevdesk.delete_tag("xTool-Peppol-Sent")
+    await world.run_for(engine, minutes=16)
+    assert dict(world.provider.requests) == before
+    assert (await connection(engine)).state is ConnectionState.HELD
+
+
+# ---- nobody is left alone -----------------------------------------------------------------
+
+
+async def test_a_delivery_that_nobody_can_confirm_can_be_ended_by_a_person(
+    world: World, engine: Engine
+) -> None:
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=49)
+    assert (await record(engine, "1")).overdue
+    await engine.service.arrived(ORG, "1", ME)
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.sevdesk.kinds("1") == [T.SENT]
+
+
+async def test_what_is_on_its_way_cannot_be_ended_by_a_person(world: World, engine: Engine) -> None:
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=2)
+    for wish in (engine.service.arrived, engine.service.send_again):
+        assert (await wish(ORG, "1", ME)).outcome is Outcome.NOT_POSSIBLE
+    assert (await record(engine, "1")).state is S.SUBMITTED
+
+
+async def test_a_person_can_send_again_what_was_never_reported_as_delivered(
+    world: World, engine: Engine
+) -> None:
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=49)
+    world.provider.otherwise = Behaviour.DELIVERED
+    assert (await engine.service.send_again(ORG, "1", ME)).outcome is Outcome.STARTED
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.provider.requests["RE-1"] == 2
