@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
 BATCH = 500
+AT_ONCE = 16  # organisations that one process tells; a worker runs 48 jobs
 FIRST_PAUSE = 1.0  # seconds between the passes of one organisation; grows while they follow on
 LONGEST_PAUSE = 5.0
 CALM_SECONDS = 15.0  # after this long without a pass the next one is at once
@@ -104,13 +105,25 @@ class Notifier:
         self._monotonic = monotonic
         self._sleep = sleep
         self._paces: dict[str, Pace] = {}
+        self._telling: set[str] = set()
 
     async def notify(self, org: str) -> None:
         """Tell what happened since the last time; safe to call often and from several hosts.
 
-        Raises `SyncError` or `SlackError` where the store or Slack stays away: nothing is lost,
-        the next call goes on.
+        Returns at once where this process tells the organisation's events already, or those of
+        `AT_ONCE` others: whoever is called again and again while Slack is slow must not take the
+        place of all other jobs. Raises `SyncError` or `SlackError` where the store or Slack stays
+        away. Nothing is lost, the next call goes on.
         """
+        if org in self._telling or len(self._telling) >= AT_ONCE:
+            return
+        self._telling.add(org)
+        try:
+            await self._notify(org)
+        finally:
+            self._telling.discard(org)
+
+    async def _notify(self, org: str) -> None:
         waited = 0.0
         while await self._backlog(org):
             async with self._store.lease(org, "notifier", LEASE_SECONDS) as lease:

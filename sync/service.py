@@ -274,7 +274,7 @@ class Service:
         return await self.retry(org, invoice_id, actor)
 
     async def arrived(self, org: str, invoice_id: str, actor: str) -> Decision:
-        """A person saw the invoice at its receiver, of which nobody else can say that it arrived."""
+        """A person saw the invoice at its receiver, and nobody else can say that it arrived."""
 
         def change(record: InvoiceRecord) -> InvoiceRecord:
             return delivery.arrived(record, actor, self._ports.now()) if _unsure(record) else record
