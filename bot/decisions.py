@@ -8,7 +8,7 @@ from bot.blocks.invoice import state_name
 from bot.deps import Call
 from bot.slack import SlackError
 from bot.texts import Mrkdwn, mention
-from sync.model import Decision, InvoiceRecord, Outcome
+from sync.model import Decision, InvoiceRecord, InvoiceState, Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +30,8 @@ def _answer(call: Call, wish: str, decision: Decision) -> Mrkdwn:
     number = record.number or record.invoice_id
     if decision.outcome is Outcome.STARTED:
         return call.t.md(f"decision.{wish}", number=number)
+    if record.state is InvoiceState.UNCONFIRMED and decision.outcome is Outcome.NOT_POSSIBLE:
+        return call.t.md("decision.too_early", number=number)
     state = state_name(call.t, record)
     when = call.t.moment(record.state_since)
     if decision.outcome is Outcome.ALREADY and record.actor:

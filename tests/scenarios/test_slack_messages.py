@@ -13,7 +13,15 @@ from bot.prefs import Notify
 from bot.slack import SlackError
 from sync import delivery
 from sync.errors import Kind, Reason
-from sync.model import ConnectionState, EventKind, InvoiceState, ParticipantId, SyncRun
+from sync.model import (
+    ConnectionState,
+    Decision,
+    EventKind,
+    InvoiceState,
+    Outcome,
+    ParticipantId,
+    SyncRun,
+)
 from tests.sandbox.slack.workspace import Message
 from tests.scenarios.conftest import ORG, Surface
 from tests.unit.bot_support import record
@@ -286,6 +294,16 @@ async def test_unconfirmed_send_again(told: Surface) -> None:
     await failure(told, state=S.UNCONFIRMED, overdue=True, reason=None)
     await told.click("invoice_send_again", user="member")
     assert told.service.records["4711"].force
+
+
+async def test_send_again_while_the_first_may_be_under_way_says_when(told: Surface) -> None:
+    await failure(told, state=S.UNCONFIRMED, overdue=True, reason=None)
+
+    async def too_early(org: str, invoice_id: str, actor: str) -> Decision:
+        return Decision(outcome=Outcome.NOT_POSSIBLE, record=told.service.records[invoice_id])
+
+    told.service.send_again = too_early  # type: ignore[method-assign]
+    assert "könnte noch unterwegs sein" in await told.click("invoice_send_again")
 
 
 async def test_dismiss(told: Surface) -> None:
