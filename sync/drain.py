@@ -33,6 +33,7 @@ class Drain:
         self._ports = ports
         self._active: set[str] = set()
         self._again: set[str] = set()
+        self._held: dict[tuple[str, str], bool] = {}  # in work -> somebody else wanted it too
 
     async def run(self, org: str) -> None:
         """Work off what is due now for `org`; at once if a drain is at it already."""
@@ -65,10 +66,28 @@ class Drain:
                 taken = await self.take(org, 1)
                 if not taken:
                     return
-                await sender.advance(taken[0])
+                await self._advance(sender, taken[0])
             except StoreError as error:
                 log.info("store trouble", org=org, error=error.reason_code)
                 return
+
+    async def _advance(self, sender: Sender, invoice_id: str) -> None:
+        """Go on with one invoice; not twice at once in this process.
+
+        Each transition says anew when the invoice is due, often at once, so it is taken again
+        while it is worked on. Two at it would ask sevDesk for the same twice.
+        """
+        key = (sender.org, invoice_id)
+        if key in self._held:
+            self._held[key] = True
+            return
+        self._held[key] = True
+        try:
+            while self._held[key]:
+                self._held[key] = False
+                await sender.advance(invoice_id)
+        finally:
+            del self._held[key]
 
     async def take(self, org: str, count: int) -> list[str]:
         """Some invoices for which something is due; nobody else gets them for a while."""

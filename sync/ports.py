@@ -5,10 +5,12 @@ Tests give stand-ins, `sync.runtime` the real ones.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from sync.delivery import Policy
 from sync.errors import Reason
@@ -153,6 +155,21 @@ def _utcnow() -> datetime:
     return datetime.now(UTC)
 
 
+class Locks:
+    """One lock for each name, for as long as somebody in this process holds or awaits it.
+
+    They save requests, no more: what is done once or twice is the same.
+    """
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._locks: WeakValueDictionary[tuple[str, ...], asyncio.Lock] = WeakValueDictionary()
+
+    def __call__(self, *name: str) -> asyncio.Lock:
+        """The lock of that name."""
+        return self._locks.setdefault(name, asyncio.Lock())
+
+
 @dataclass(slots=True)
 class Ports:
     """All of them, and the settings that the engine reads."""
@@ -171,6 +188,7 @@ class Ports:
     now: Callable[[], datetime] = _utcnow
     jitter: Callable[[], float] = lambda: 0.5
     stopping: Callable[[], bool] = lambda: False
+    locks: Locks = field(default_factory=Locks)
     under_way: set[str] = field(default_factory=set)  # attempts whose request this process makes
 
     def organisation(self, org: str) -> Organisation:

@@ -114,9 +114,14 @@ class Source:
         return None
 
     async def _contact(self, contact_id: str, *, fresh: bool) -> ContactFact:
-        known = await self._book.store.contact(contact_id)
-        if known is not None and not fresh:
-            return known
+        # Several invoices of a contact that is met for the first time ask for it once.
+        async with self._ports.locks("contact", self._book.org, contact_id):
+            known = await self._book.store.contact(contact_id)
+            if known is not None and not fresh:
+                return known
+            return await self._read_contact(contact_id)
+
+    async def _read_contact(self, contact_id: str) -> ContactFact:
         try:
             sevdesk = await self._ports.sevdesk(self._book.org)
             row = await sevdesk.contact(contact_id)
@@ -239,7 +244,8 @@ class PeppolIds:
         fields = await self._book.store.cached("peppol_fields")
         if not fields:
             return ""
-        return (await self._values(frozenset(fields))).get(contact_id, "")
+        async with self._ports.locks("peppol_ids", self._book.org):
+            return (await self._values(frozenset(fields))).get(contact_id, "")
 
     async def refresh(self) -> None:
         """Ask whether the account has the field. An account without custom fields has not."""
