@@ -58,6 +58,8 @@ class Poller:
         if not await self._may_poll(run):
             return await self._refuse(run, NotConnectedError("not connected").reason)
         async with self._store.lease(LEASE_SECONDS, wait) as lease:
+            if _by_person(run):
+                await self._store.sync_begins()
             if lease is None:
                 return await self._refuse(run, BUSY)
             async with _Renewed(lease) as renewed:

@@ -111,7 +111,8 @@ class Service:
 
     async def sync_now(self, org: str, actor: str) -> str | None:
         """Start a sync; its id, or None if one is under way."""
-        if await self._store(org).polling():
+        store = self._store(org)
+        if await store.polling() or not await store.ask_for_sync():
             return None
         run_id = uuid.uuid4().hex
         await self._ports.jobs.sync_now(org, run_id, actor)

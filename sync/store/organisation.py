@@ -28,6 +28,7 @@ from sync.store.redis import Clients
 from sync.store.scripts import CLAIM_OWNER, CONNECTION, FLAG, RELEASE, RENEW
 
 RUN_DAYS = 90
+ASKED_SECONDS = 30  # after this a sync that was asked for and did not begin is given up
 OPEN_RUN = "open_run"  # flag: the run that began and has not ended
 ERASE_WAIT = timedelta(seconds=15)  # for a poll that runs; it renews its lease every ten
 ERASED = "xt:erased"  # sorted set: `<org>|<seconds>`, to be erased once more at a time (seconds)
@@ -186,6 +187,15 @@ class Organisation:
             yield lease
         finally:
             await lease.release()
+
+    async def ask_for_sync(self) -> bool:
+        """False if somebody asked just before and that sync has not begun yet."""
+        asked = await self._exact.set(f"{self.keys.prefix}asked", "1", nx=True, ex=ASKED_SECONDS)
+        return bool(asked)
+
+    async def sync_begins(self) -> None:
+        """The sync that was asked for is here: the next one may be asked for."""
+        await self._redis.delete(f"{self.keys.prefix}asked")
 
     async def polling(self) -> bool:
         """Whether a poll is under way."""

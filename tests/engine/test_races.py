@@ -384,3 +384,30 @@ async def test_a_person_can_send_again_what_was_never_reported_as_delivered(
     await engine.work()
     assert (await record(engine, "1")).state is S.SENT
     assert world.provider.requests["RE-1"] == 2
+
+
+# ---- impatience ---------------------------------------------------------------------------
+
+
+async def test_fifty_who_ask_for_a_sync_at_once_start_one(world: World, engine: Engine) -> None:
+    """Each of them would wait for the others in a place of its own, of the few that there are."""
+    webs = [world.engine() for _ in range(5)]
+    found = await asyncio.gather(
+        *(web.service.sync_now(ORG, f"U{i}") for i in range(10) for web in webs)
+    )
+    assert sum(run is not None for run in found) == 1
+    assert sum(len(web.jobs.syncs) for web in webs) == 1
+
+
+async def test_a_sync_can_be_asked_for_again_when_the_last_one_is_over(engine: Engine) -> None:
+    for _ in range(2):
+        assert await engine.service.sync_now(ORG, ME) is not None
+        await engine.poll(trigger=ME)
+
+
+async def test_a_sync_whose_job_was_lost_can_be_asked_for_again(
+    world: World, engine: Engine
+) -> None:
+    await engine.service.sync_now(ORG, ME)
+    redis: Any = engine.ports.clients.redis
+    assert 0 < await redis.ttl(f"{Keys(ORG).prefix}asked") <= 30
