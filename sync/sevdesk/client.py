@@ -50,6 +50,7 @@ REPEAT_SECONDS: Final = 30.0  # no repeat is begun later than this after the fir
 HOLD_SECONDS: Final = 1.0  # after a 429 that names no time
 LONGEST_HOLD_SECONDS: Final = 10.0  # a call does not wait for more; its caller comes again
 PAGE_LIMIT: Final = 500  # pages of one list; half a million rows
+DEFAULT_ROWS: Final = 100  # a page where sevDesk does not look at `limit`: more may follow
 OVERLAP_ROWS: Final = 20  # rows that a page shares with the one before, to notice shifts
 LIST_TRIES: Final = 3  # how often a list that shifts under our hands is begun anew
 
@@ -235,16 +236,18 @@ class SevdeskClient:
         """
         known: dict[str, Any] = {}
         nameless: list[Any] = []
-        for number in range(PAGE_LIMIT):
-            offset = number * (wire.PAGE_ROWS - OVERLAP_ROWS)
+        offset = 0
+        for _ in range(PAGE_LIMIT):
             request = wire.page(template, offset, filters=filters)
             raw = wire.many(await self._get(request))
             ids = {rows.row_id(row) for row in raw} - {""}
-            if number and known and not ids & known.keys():
+            if known and not ids & known.keys():
                 return None
-            fresh = _merge(raw, known, nameless)
-            if len(raw) < wire.PAGE_ROWS or not fresh:
+            if not _merge(raw, known, nameless):
+                return _whole([*known.values(), *nameless], raw)
+            if len(raw) < wire.PAGE_ROWS and len(raw) != DEFAULT_ROWS:
                 return [*known.values(), *nameless]
+            offset += len(raw) - OVERLAP_ROWS
         raise BadAnswerError("a list without an end", problem="endless list")
 
     async def _get(self, request: Request) -> Any:
@@ -336,6 +339,17 @@ def _name(error: Exception) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _whole(found: list[Any], last: list[Any]) -> list[Any]:
+    """The list that ended with a page of known rows.
+
+    Raises `BadAnswerError` when that page was full: the list takes a limit and no offset, so that
+    there is no way to the rows behind it.
+    """
+    if len(last) == wire.PAGE_ROWS:
+        raise BadAnswerError("a list that ignores its offset", problem="endless list")
+    return found
 
 
 def _merge(raw: list[Any], known: dict[str, Any], nameless: list[Any]) -> bool:

@@ -237,10 +237,28 @@ async def serve_pages(world: World):
         await runner.cleanup()
 
 
-async def test_a_server_that_ignores_the_offset_ends_the_list(serve_pages):
+async def test_a_list_that_ignores_the_offset_is_an_error(serve_pages):
+    # There may be more rows, and no way to them.
     server, sevdesk = await serve_pages(lambda offset, n: range(1000))
-    assert len((await sevdesk.tags()).rows) == 1000
+    with pytest.raises(errors.BadAnswerError):
+        await sevdesk.tags()
     assert server.requests == 2
+
+
+async def test_a_list_that_ignores_the_limit_is_read_to_its_end(serve_pages):
+    # A missing tag relation would look like a tag that a person took off.
+    _, sevdesk = await serve_pages(lambda offset, n: range(offset, min(offset + 100, 250)))
+    assert len((await sevdesk.tags()).rows) == 250
+
+
+async def test_a_list_of_as_many_rows_as_a_default_page_costs_one_request_more(serve_pages):
+    server, sevdesk = await serve_pages(lambda offset, n: range(offset, 100))
+    assert (len((await sevdesk.tags()).rows), server.requests) == (100, 2)
+
+
+async def test_a_list_that_takes_neither_limit_nor_offset_is_whole(serve_pages):
+    _, sevdesk = await serve_pages(lambda offset, n: range(3456))
+    assert len((await sevdesk.tags()).rows) == 3456
 
 
 async def test_rows_removed_while_reading_start_the_list_anew(serve_pages):
