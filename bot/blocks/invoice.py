@@ -105,6 +105,8 @@ def line(t: Texts, shown: Shown) -> Mrkdwn:
         "amount": amount(t, shown),
         "state": state_name(t, record),
     }
+    if record.objection is not None:
+        return t.md("list.line_reason", **values, reason=kit.cut(answer(t, record.objection), 160))
     if record.reason and record.state in {S.FAILED, S.BLOCKED, S.WITHDRAWN}:
         short = kit.cut(sentence(t, record.reason), 160)
         return t.md("list.line_reason", **values, reason=short)

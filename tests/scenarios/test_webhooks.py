@@ -207,6 +207,14 @@ async def test_a_buyers_answer_is_heard_of_by_a_call(
     found = await until_state(world, clients, InvoiceState.SENT)
     assert found.objection is not None
     assert (found.objection.code, found.objection.text) == ("RE", "Falsche Bestellnummer")
+    slack, text = world.slack, found.objection.text
+    await slack.wait_for(
+        lambda: any(text in m.all_text for m in slack.messages("invoices")), SECONDS
+    )
+    await slack.command("/sevdesk status")
+    await slack.wait_for(
+        lambda: any(text in m.all_text for m in slack.ephemerals("admin")), SECONDS
+    )
 
 
 async def test_without_a_secret_nobody_is_listened_to(
