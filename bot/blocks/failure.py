@@ -36,7 +36,7 @@ def _explanation(t: Texts, shown: Shown) -> list[Block]:
         return [reason, kit.section(t.md("objection.next"))]
     if record.reason is None or record.state is InvoiceState.SENT:
         return []
-    if not invoice.asks(record):
+    if not invoice.asks(record) and not record.overdue:
         return [kit.section(sentence(t, record.reason))]
     blocks = [
         kit.section(t.md("failure.reason", reason=sentence(t, record.reason))),

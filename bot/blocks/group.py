@@ -27,7 +27,7 @@ def group(t: Texts, members: Sequence[Shown]) -> Card:
 def _member(t: Texts, shown: Shown) -> list[Block]:
     record = shown.record
     lines = [invoice.headline(t, shown)]
-    if record.reason and invoice.asks(record):
+    if record.reason and (invoice.asks(record) or record.overdue):
         lines.append(kit.cut(sentence(t, record.reason), 300))
         lines.append(kit.cut(next_step(t, record.reason), 250))
     elif record.objection is not None:

@@ -170,7 +170,8 @@ def _delivery(answer: Answer) -> DeliveryStatus:
     responses = tuple(_responses(record))
     if any(one.code == "RE" for one in responses):
         code = "peppol.delivery.rejected"
-        reason = because(code, provider=_NAME, detail=outcomes.text(record, "errorDetails"))
+        told = outcomes.text(record, "errorDetails") or "message level status RE"
+        reason = because(code, provider=_NAME, detail=told)
         return DeliveryStatus(DeliveryState.FAILED, bounded(word), reason, responses)
     if state is DeliveryState.FAILED:
         return outcomes.failed(_NAME, word, outcomes.text(record, "errorDetails"))

@@ -288,18 +288,24 @@ def _not_sent(answer: Answer, record: dict[str, Any]) -> SubmitOutcome:
 def _delivery(row: dict[str, Any]) -> DeliveryStatus:
     """How far a document is, by an answer to `send` or a row of `documents`."""
     word = outcomes.text(row, "deliveryStatus").lower()
-    if word in _WORDS:
-        return _by_word(row, word)
-    if row.get("sentOverPeppol") is True:
-        return outcomes.delivered(word or "sentOverPeppol")
-    if row.get("sentOverEmail") is True:
+    by_peppol = row.get("sentOverPeppol") is True
+    if row.get("sentOverEmail") is True and not by_peppol and not _is_pending(word):
+        # Whatever the word is: an e-mail that was delivered is no delivery over Peppol.
         reason = because("peppol.access_point.sent_by_email", provider=_NAME)
         return DeliveryStatus(DeliveryState.FAILED, "sentOverEmail", reason)
+    if word in _WORDS:
+        return _by_word(row, word)
+    if by_peppol:
+        return outcomes.delivered(word or "sentOverPeppol")
     return DeliveryStatus(
         DeliveryState.UNKNOWN,
         word,
         because("peppol.access_point.unclear_answer", provider=_NAME, status=word or "200"),
     )
+
+
+def _is_pending(word: str) -> bool:
+    return _WORDS.get(word) is DeliveryState.PENDING
 
 
 def _by_word(row: dict[str, Any], word: str) -> DeliveryStatus:

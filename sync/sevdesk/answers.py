@@ -166,7 +166,8 @@ def _xml_error(fault: _Fault) -> SevdeskError | None:
     if fault.status == 400 and _NOT_AN_E_INVOICE.search(fault.message):
         return NotAnEInvoiceError(fault.message)
     if fault.code == _MISSING_DATA or (fault.status >= 500 and _DATA_PROBLEM.search(fault.message)):
-        return IncompleteEInvoiceError(fault.message, message=fault.message, missing=fault.missing)
+        missing = fault.missing or fault.message
+        return IncompleteEInvoiceError(fault.message, message=fault.message, missing=missing)
     kind = Kind.TRANSIENT if fault.status >= 500 else Kind.PERMANENT
     status, message = str(fault.status), fault.message
     return XmlRefusedError(message, kind=kind, status=status, message=message)
