@@ -32,6 +32,7 @@ from sync.model import Event, EventKind
 
 log = structlog.get_logger(__name__)
 
+NOTIFIER = "notifier"  # the lease of whoever tells an organisation's events
 LEASE_SECONDS = 60.0
 BATCH = 500
 AT_ONCE = 16  # organisations that one process tells; a worker runs 48 jobs
@@ -126,7 +127,7 @@ class Notifier:
     async def _notify(self, org: str) -> None:
         waited = 0.0
         while await self._backlog(org):
-            async with self._store.lease(org, "notifier", LEASE_SECONDS) as lease:
+            async with self._store.lease(org, NOTIFIER, LEASE_SECONDS) as lease:
                 if lease is not None:
                     if not await self._drain(org, lease):
                         return

@@ -154,16 +154,11 @@ class Poster:
 
     @asynccontextmanager
     async def _locked(self, org: str, key: str) -> AsyncIterator[None]:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + LOCK_WAIT
-        while True:
-            async with self._store.lease(org, f"card:{key}", LOCK_SECONDS) as lease:
-                if lease:
-                    yield
-                    return
-            if loop.time() > end:
+        name = f"card:{key}"
+        async with self._store.waited_lease(org, name, LOCK_SECONDS, LOCK_WAIT) as lease:
+            if lease is None:
                 raise SlackUnavailableError("card", "busy")
-            await asyncio.sleep(0.05)
+            yield
 
     # ---- where it goes ----------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Every key is `xt:{<org>}:bot:<name>`: one cluster slot per organisation, and era
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -195,6 +196,20 @@ class BotStore:
             yield Lease(self, key, token, seconds)
         finally:
             await self._exact.eval(_RELEASE, 1, key, token)
+
+    @asynccontextmanager
+    async def waited_lease(
+        self, org: str, name: str, seconds: float, wait: float
+    ) -> AsyncIterator[Lease | None]:
+        """As `lease`, after waiting up to `wait` seconds for whoever holds it."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + wait
+        while True:
+            async with self.lease(org, name, seconds) as lease:
+                if lease is not None or loop.time() > end:
+                    yield lease
+                    return
+            await asyncio.sleep(0.05)
 
     async def extend(self, key: str, token: str, seconds: float) -> bool:
         """Hold a lease longer; False: it is lost."""

@@ -13,10 +13,12 @@ from bot.authz import Need, Verdict
 from bot.blocks import home as page
 from bot.caller import Caller
 from bot.deps import Call, Deps, spawn
+from bot.notifier import LEASE_SECONDS, NOTIFIER
 from bot.orgs import org_key
 
 log = structlog.get_logger(__name__)
 
+ERASE_WAIT = 15.0  # seconds for a notifier that is at work
 EVENTS = ("app_home_opened", "app_uninstalled", "tokens_revoked")
 
 
@@ -74,9 +76,11 @@ async def erase(deps: Deps, org: str, at: float) -> None:
     if at and at < int(await deps.workspaces.since(org)):  # Slack's times are whole seconds
         log.info("late event of an earlier installation", org=org)
         return
-    await deps.service.erase(org)
-    await deps.store.erase(org)
-    await deps.workspaces.remove(org)
+    # Not beside a notifier that is telling something: it would write down where it told it.
+    async with deps.store.waited_lease(org, NOTIFIER, LEASE_SECONDS, ERASE_WAIT):
+        await deps.service.erase(org)
+        await deps.workspaces.remove(org)
+        await deps.store.erase(org)
     deps.people.forget(org)
     log.info("organisation erased", org=org)
 

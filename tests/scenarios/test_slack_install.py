@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import os
 import re
@@ -21,6 +22,7 @@ from sync.vault import Vault
 from tests.sandbox.slack import FakeSlack
 from tests.scenarios.conftest import ORG, SECRET, Surface
 from tests.scenarios.fake_service import FakeService
+from tests.unit.bot_support import record
 
 # slack_sdk 3.47 makes the header of oauth.v2.access with it.
 pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
@@ -176,6 +178,22 @@ async def test_removing_the_app_erases_everything_in_either_order(
     await installable.quiet()
     assert await stored(clients) == []
     assert set(installable.service.erased) == {ORG}
+
+
+async def test_removing_the_app_while_something_is_told_leaves_nothing(
+    installable: Surface, clients: Clients
+) -> None:
+    await install(installable)
+    await installable.connect()
+    held = installable.slack.faults.add("chat.postMessage", "hold")
+    installable.service.add(record(run="", org=ORG))
+    telling = asyncio.create_task(installable.notify())
+    await held.arrived.wait()
+    await installable.slack.event({"type": "app_uninstalled"})
+    held.release()
+    await telling
+    await installable.quiet()
+    assert await stored(clients) == []
 
 
 async def test_a_revoked_token_of_a_person_removes_nothing(installable: Surface) -> None:
