@@ -47,6 +47,7 @@ TELL_AFTER = {
 }
 # How long an unconfirmed or submitted attempt is still asked about after a person was told.
 STOP_ASKING_AFTER = timedelta(days=14)
+EARLIER = 20  # attempts before the last one that are remembered
 SETTLE_CHECKS = 2  # lookups that could not tell before a person is asked
 
 
@@ -203,6 +204,7 @@ def claim(record: InvoiceRecord, attempt: Attempt, now: datetime) -> InvoiceReco
             "state_since": now,
             "next_at": attempt.deadline,
             "attempt": attempt,
+            "earlier": _ids_so_far(record),
             "attempts": attempt.number,
             "responses": (),
             "force": False,
@@ -356,6 +358,7 @@ def reexported(record: InvoiceRecord, run: str, hold: str, now: datetime) -> Inv
             "actor": "",
             "candidates": (),
             "attempts": 0,
+            "earlier": _ids_so_far(record),
             "attempt": None,
             "responses": (),
             "force": False,
@@ -368,6 +371,16 @@ def reexported(record: InvoiceRecord, run: str, hold: str, now: datetime) -> Inv
         }
         | _unprepared()
     )
+
+
+def _ids_so_far(record: InvoiceRecord) -> tuple[str, ...]:
+    """The access point's ids of all attempts up to now, of which the last few are enough.
+
+    Whoever looks for an attempt by what was sent must not take an earlier one for it.
+    """
+    provider_id = record.attempt.provider_id if record.attempt else None
+    known = (*record.earlier, provider_id) if provider_id else record.earlier
+    return known[-EARLIER:]
 
 
 def _unprepared() -> dict[str, object]:

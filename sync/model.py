@@ -173,6 +173,7 @@ class InvoiceRecord(Frozen):
     rules: str = ""  # release of the rules that judged the document
     attempts: int = 0
     attempt: Attempt | None = None
+    earlier: tuple[str, ...] = ()  # the access point's ids of the attempts before, oldest first
     force: bool = False  # a person wants it sent although the last attempt is unconfirmed
 
     responses: tuple[PeppolResponse, ...] = ()  # to the last attempt, as they were learned

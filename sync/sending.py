@@ -462,6 +462,7 @@ def _submission(record: InvoiceRecord, document: bytes, company: str) -> Submiss
         claimed_at=attempt.claimed_at,
         company=company,
         provider_id=attempt.provider_id or "",
+        earlier=record.earlier,
     )
 
 

@@ -71,6 +71,7 @@ class Submission:
     claimed_at: datetime  # when the attempt became durable
     company: str = ""  # the sender's company at the provider; empty: the configured one
     provider_id: str = ""  # of this attempt, once `save` was called with it
+    earlier: tuple[str, ...] = ()  # the provider's ids of the invoice's attempts before this one
 
 
 class DeliveryState(StrEnum):

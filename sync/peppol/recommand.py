@@ -21,7 +21,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -207,7 +207,7 @@ class Recommand:
         if not answer.ok or not isinstance(answer.record().get("documents"), list):
             raise NoAnswerError(sent=False)
         rows = (outcomes.mapping(row) for row in answer.record()["documents"])
-        return [row for row in rows if _may_be(submission, row)]
+        return [row for row in rows if _may_be(submission, row) and not _is_earlier(submission, row)]
 
     async def _is_it(self, submission: Submission, row: dict[str, Any]) -> bool:
         number = _number(row)
@@ -325,6 +325,22 @@ def _may_be(submission: Submission, row: dict[str, Any]) -> bool:
         and receiver.endswith(participants.key(submission.receiver))
         and doctype == submission.document_type.id
     )
+
+
+def _is_earlier(submission: Submission, row: dict[str, Any]) -> bool:
+    """Whether a row is an attempt before this one, which ended otherwise than this one may.
+
+    One that was refused has no id that we know, but it is older, by the service's clock.
+    """
+    if row["id"] in submission.earlier:
+        return True
+    if _delivery(row).state is not DeliveryState.FAILED:
+        return False
+    try:
+        made = datetime.fromisoformat(outcomes.text(row, "createdAt"))
+    except ValueError:
+        return False
+    return (made if made.tzinfo else made.replace(tzinfo=UTC)) < submission.claimed_at
 
 
 def _number(row: dict[str, Any]) -> str:

@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from sync.model import ConnectionState, Outcome, TagKind
-from sync.peppol.access_point import Capabilities, Find, Guard, Save, Submission, SubmitOutcome
+from sync.peppol.access_point import (
+    Capabilities,
+    Find,
+    FindOutcome,
+    Guard,
+    Save,
+    Submission,
+    SubmitOutcome,
+)
 from sync.sending import Sender
 from sync.store.keys import Keys
 from sync.store.organisation import erase_again
@@ -411,3 +419,33 @@ async def test_a_sync_whose_job_was_lost_can_be_asked_for_again(
     await engine.service.sync_now(ORG, ME)
     redis: Any = engine.ports.clients.redis
     assert 0 < await redis.ttl(f"{Keys(ORG).prefix}asked") <= 30
+
+
+# ---- one attempt is not another -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("again", ["retry", "re-export"])
+async def test_an_attempt_is_never_settled_by_the_one_before(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    """Both have the same number and receiver, and began within the minutes that clocks differ."""
+    world.provider.find = Find.CONTENT
+    first = Behaviour.FAILED_LATER if again == "retry" else Behaviour.DELIVERED
+    world.provider.script = [first, Behaviour.LOST_NOT_TAKEN]
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=6)
+    (before,) = world.provider.taken
+    original, asked = AccessPointStandIn.find, list[Submission]()
+
+    async def find(self: AccessPointStandIn, submission: Submission) -> FindOutcome:
+        asked.append(submission)
+        return await original(self, submission)
+
+    monkeypatch.setattr(AccessPointStandIn, "find", find)
+    if again == "retry":
+        await engine.service.retry(ORG, "1", ME)
+    else:
+        world.sevdesk.untag("Invoice", "1")
+    await world.run_for(engine, minutes=21)
+    assert {submission.earlier for submission in asked} == {(before,)}
+    assert (await record(engine, "1")).state is S.UNCONFIRMED

@@ -332,6 +332,15 @@ async def test_an_earlier_import_of_the_same_number_is_not_it(
     assert isinstance(await adapter.find(submission()), CannotTell)
 
 
+async def test_an_attempt_before_this_one_is_not_it(
+    service: RecommandStandIn, adapter: Recommand
+) -> None:
+    """It failed and was tried again within the minutes by which clocks may differ."""
+    await adapter.submit(submission(), go, keep)
+    retried = replace(submission(), earlier=(service.taken[0].id,))
+    assert isinstance(await adapter.find(retried), CannotTell)
+
+
 async def test_a_service_that_does_not_answer_may_be_asked_again() -> None:
     async with http() as client:
         wire = Wire(client, f"http://127.0.0.1:{REFUSED_PORT}", auth={})
