@@ -134,7 +134,7 @@ def _bot_token(settings: BotSettings) -> str:
 
 def bolt_app(deps: Deps, signing_secret: str) -> AsyncApp:
     """Bolt with all listeners; it verifies signatures itself a second time."""
-    quiet_bolt()
+    quiet_bolt()  # before: Bolt gives its loggers the level of the one that it is given
     app = AsyncApp(
         name="xtool",
         logger=logging.getLogger("slack_bolt"),
@@ -147,7 +147,6 @@ def bolt_app(deps: Deps, signing_secret: str) -> AsyncApp:
         ),
     )
     listeners.register(app, deps)
-    quiet_bolt()  # Bolt copies levels to loggers that it makes while it is constructed
     return app
 
 

@@ -12,9 +12,12 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 from aiohttp import web
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
 
-from bot.app import Bot
+from bot.app import Bot, bolt_app
 from bot.settings import BotSettings
+from bot.web import Signature
 from sync.store.redis import Clients
 from sync.vault import Vault
 from tests.sandbox.slack import FakeSlack
@@ -132,6 +135,32 @@ async def test_a_request_whose_listener_nobody_has_logs_no_body(
     status, _ = await post(surface, body.encode(), signed(surface, body))
     assert status == 404
     assert CANARY not in every_log.text
+
+
+async def test_bolt_itself_logs_no_body_of_a_forged_request(
+    surface: Surface, every_log: pytest.LogCaptureFixture
+) -> None:
+    headers = signed(surface, COMMAND, **{"X-Slack-Signature": "v0=" + "0" * 64})
+    app = bolt_app(surface.bot.deps, SECRET)
+    answer = await app.async_dispatch(AsyncBoltRequest(body=COMMAND, headers=headers))
+    assert answer.status == 401
+    assert CANARY not in every_log.text
+
+
+NOW = 1_795_356_180
+
+
+@pytest.mark.parametrize(("off", "valid"), [(0, True), (300, True), (-300, True), (301, False)])
+def test_a_timestamp_may_be_five_minutes_off(off: int, valid: bool) -> None:
+    stamp = str(NOW + off)
+    made = SignatureVerifier(SECRET).generate_signature(timestamp=stamp, body="x") or ""
+    headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": made}
+    assert Signature(SECRET, clock=lambda: NOW).is_valid(headers, b"x") is valid
+
+
+def test_an_empty_secret_is_no_secret() -> None:
+    with pytest.raises(ValueError, match="let anybody in"):
+        Signature("")
 
 
 # ---- health ---------------------------------------------------------------------------------
