@@ -260,7 +260,8 @@ def _mass_loss(
 ) -> tuple[str, ...]:
     """Most known tags gone at once: somebody deleted the tag itself, and wants no re-export.
 
-    Each of the three tags can be deleted by itself, so most of one kind are enough. While a person is asked about that, it lasts until none of those tags is missing any more.
+    Each of the three tags can be deleted by itself, so most of one kind are enough. While
+    a person is asked about that, it lasts until none of those tags is missing any more.
     """
     if snapshot.connection.state is ConnectionState.HELD:
         return tuple(

@@ -207,7 +207,8 @@ class Recommand:
         if not answer.ok or not isinstance(answer.record().get("documents"), list):
             raise NoAnswerError(sent=False)
         rows = (outcomes.mapping(row) for row in answer.record()["documents"])
-        return [row for row in rows if _may_be(submission, row) and not _is_earlier(submission, row)]
+        found = [row for row in rows if _may_be(submission, row)]
+        return [row for row in found if not _is_earlier(submission, row)]
 
     async def _is_it(self, submission: Submission, row: dict[str, Any]) -> bool:
         number = _number(row)

@@ -449,3 +449,21 @@ async def test_an_attempt_is_never_settled_by_the_one_before(
     await world.run_for(engine, minutes=21)
     assert {submission.earlier for submission in asked} == {(before,)}
     assert (await record(engine, "1")).state is S.UNCONFIRMED
+
+
+# ---- nothing grows for ever ---------------------------------------------------------------
+
+
+async def test_a_change_of_an_old_invoice_does_not_bring_its_sync_back_for_ever(
+    world: World, engine: Engine
+) -> None:
+    world.sevdesk.add_invoice("1", xml=b"broken")
+    await engine.poll()
+    await engine.work()
+    redis: Any = engine.ports.clients.redis
+    run = (await record(engine, "1")).run
+    keys = (Keys(ORG).run_counts(run), Keys(ORG).run_invoices(run))
+    await redis.delete(Keys(ORG).run(run), *keys)  # ninety days later
+    await engine.service.retry(ORG, "1", ME)
+    for key in keys:
+        assert await redis.ttl(key) != -1, f"{key} stays for ever"

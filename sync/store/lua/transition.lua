@@ -13,6 +13,12 @@ if version ~= ARGV[3] then return -1 end
 -- Nothing begins for an organisation that was erased meanwhile.
 if version == '0' and redis.call('EXISTS', prefix .. 'conn') == 0 then return -1 end
 
+-- A run's keys expire (put_run); what changes an invoice of an old run must not bring them back
+-- for ever.
+local function fading(key)
+  if redis.call('TTL', key) < 0 then redis.call('EXPIRE', key, 90 * 86400) end
+end
+
 local state, run = ARGV[4], ARGV[5]
 local next_version = tonumber(version) + 1
 redis.call('HSET', KEYS[1], 'v', next_version, 's', state, 'r', run, 'd', ARGV[6])
@@ -25,11 +31,14 @@ end
 if old[2] ~= state or old[3] ~= run then
   if old[3] and old[3] ~= '' then
     redis.call('HINCRBY', prefix .. 'runc:' .. old[3], old[2], -1)
+    fading(prefix .. 'runc:' .. old[3])
     if old[3] ~= run then redis.call('ZREM', prefix .. 'runi:' .. old[3], id) end
   end
   if run ~= '' then
     redis.call('HINCRBY', prefix .. 'runc:' .. run, state, 1)
     redis.call('ZADD', prefix .. 'runi:' .. run, 'NX', ARGV[7], id)
+    fading(prefix .. 'runc:' .. run)
+    fading(prefix .. 'runi:' .. run)
   end
 end
 
