@@ -39,6 +39,7 @@ from sync.tagging import Tagger
 
 log = structlog.get_logger(__name__)
 
+OUTCOME_WAITS = (0.1, 0.5, 2.0, 5.0, 0.0)  # seconds between tries to write an outcome
 MAX_STEPS = 20  # of one visit; more would be a loop that `next_step` must not have
 NEEDS_ACCOUNT = frozenset({Step.PREPARE, Step.SUBMIT, Step.TAG})  # not after a disconnect
 
@@ -243,8 +244,7 @@ class Sender:
         try:
             claimed = await self._claim(record)
         except NotDurableError as error:
-            after = self._after_submit(error.written, NotTaken(error.reason))
-            await self._keep_outcome(error.written, after)
+            await self._keep_outcome(error.written, NotTaken(error.reason))
             return
         policy = self._ports.policy
         guard = Guard(started, policy.attempt_deadline.total_seconds() / 2)
@@ -253,25 +253,40 @@ class Sender:
         self._ports.under_way.add(submission.attempt_id)
         try:
             outcome = await self._hand_over(submission, guard, saver)
-            await self._keep_outcome(saver.record, self._after_submit(saver.record, outcome))
+            await self._keep_outcome(saver.record, outcome)
         finally:
             self._ports.under_way.discard(submission.attempt_id)
 
-    async def _keep_outcome(self, claimed: InvoiceRecord, after: InvoiceRecord) -> None:
+    async def _keep_outcome(self, claimed: InvoiceRecord, outcome: SubmitOutcome) -> None:
         """Write what came of an attempt. It is worth some patience with the store.
 
-        If the store stays away the attempt is settled later, by asking the access point.
+        A poll may note something in the record while the request is under way: the outcome is
+        written over that. If the store stays away the attempt is settled later, by asking the
+        access point. Raises `StoreError`.
         """
-        for wait in (0.1, 0.5, 2.0, 5.0, 0.0):
+        record = claimed
+        for wait in OUTCOME_WAITS:
             try:
-                await self._book.write(claimed, after)
+                await self._book.write(record, self._after_submit(record, outcome))
                 return
             except StaleRecordError:
-                raise  # written after all, or somebody else settles it
+                record = await self._same_attempt(claimed)
             except StoreError:
                 if not wait:
                     raise
                 await asyncio.sleep(wait)
+        raise StaleRecordError("the record keeps changing")
+
+    async def _same_attempt(self, claimed: InvoiceRecord) -> InvoiceRecord:
+        """The record as it is now, if it still waits for the outcome of the same attempt.
+
+        Raises `StaleRecordError` if not: it was written after all, or somebody else settles it.
+        """
+        record = await self._book.store.records.get(claimed.invoice_id)
+        waits = record is not None and record.state is InvoiceState.SUBMITTING
+        if record is None or not waits or _attempt_id(record) != _attempt_id(claimed):
+            raise StaleRecordError("the attempt is settled")
+        return record
 
     async def _claim(self, record: InvoiceRecord) -> InvoiceRecord:
         if not (record.sender and record.receiver and record.document_type):
@@ -464,6 +479,10 @@ def _submission(record: InvoiceRecord, document: bytes, company: str) -> Submiss
         provider_id=attempt.provider_id or "",
         earlier=record.earlier,
     )
+
+
+def _attempt_id(record: InvoiceRecord) -> str:
+    return record.attempt.id if record.attempt else ""
 
 
 @dataclass(slots=True)

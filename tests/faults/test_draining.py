@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -23,23 +22,22 @@ TROUBLE = {"warning", "error", "critical"}
 @pytest.fixture
 async def world(launcher: Launcher, tmp_path: Path) -> AsyncIterator[World]:
     """An access point that takes its time, and many invoices."""
-    async with open_world(tmp_path, launcher, submit_seconds=3.0) as world:
+    async with open_world(tmp_path, launcher, submit_seconds=4.0) as world:
         tenant = await world.connect()
         await world.finish_first_sync(tenant)
         world.access_point.constant_fault = Fault.SLOW
-        world.access_point.slow_seconds = 1.0
-        tenant.add(3 * AT_ONCE)
+        world.access_point.slow_seconds = 1.5
+        tenant.add(2 * AT_ONCE)
         yield world
 
 
-async def under_way(world: World, worker: Worker) -> int:
-    """Wait until as many sends run as may; how many."""
+async def under_way(world: World, worker: Worker) -> None:
+    """Wait until half as many sends run as may."""
 
-    async def full() -> bool:
-        return (await world.states())[InvoiceState.SUBMITTING] == AT_ONCE
+    async def some() -> bool:
+        return (await world.states())[InvoiceState.SUBMITTING] >= AT_ONCE // 2
 
-    await world.until(full, 20, f"{AT_ONCE} submissions run in {worker.pid}")
-    return AT_ONCE
+    await world.until(some, 20, f"submissions run in {worker.pid}")
 
 
 def troubles(worker: Worker) -> list[dict[str, object]]:
@@ -47,32 +45,24 @@ def troubles(worker: Worker) -> list[dict[str, object]]:
     return [entry for entry in worker.log() if entry.get("level", "error") in TROUBLE]
 
 
-async def test_running_sends_finish_and_nothing_new_begins(world: World) -> None:
-    """What runs is finished and kept; the rest waits for the next worker."""
+async def test_running_sends_finish_and_the_rest_is_left_to_the_next(world: World) -> None:
+    """What runs is finished and kept, nothing new begins, nothing is lost."""
     before = len(world.access_point.taken)
-    worker = world.start()
-    running = await under_way(world, worker)
-    asked = time.monotonic()
-    worker.send(signal.SIGTERM)
-    await world.until(lambda: not worker.alive, 25, "the worker ends")
-    assert (worker.status, troubles(worker)) == (0, [])
-    assert time.monotonic() - asked < 5
-    assert len(world.access_point.taken) - before == running
-    assert InvoiceState.SUBMITTING.value not in await world.states()
-
-
-async def test_what_was_left_is_done_by_the_next_worker(world: World) -> None:
-    """Nothing is lost by ending in order."""
     worker = world.start()
     await under_way(world, worker)
     worker.send(signal.SIGTERM)
-    await world.until(lambda: not worker.alive, 25, "the worker ends")
+    took = await world.until(lambda: not worker.alive, 25, "the worker ends")
+    assert (worker.status, troubles(worker)) == (0, [])
+    assert took < 5
+    assert AT_ONCE // 2 <= len(world.access_point.taken) - before <= AT_ONCE
+    assert InvoiceState.SUBMITTING.value not in await world.states()
     world.access_point.constant_fault = None
     world.start()
     await world.until_quiet()
     await world.check_promises()
 
 
+@pytest.mark.slow
 async def test_what_takes_too_long_is_cut_off_and_settled_later(world: World) -> None:
     """At the end of its patience the worker ends all the same, and nothing is sent twice."""
     worker = world.start(drain_seconds=0.3)

@@ -90,8 +90,8 @@ async def test_ten_thousand_invoices(
     await first_sync(tmp_path, launcher, 10_000, figure)
 
 
-async def test_three_hundred_invoices(
+async def test_hundred_invoices(
     launcher: Launcher, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:
     """A small version for every run."""
-    await first_sync(tmp_path, launcher, 300, figure)
+    await first_sync(tmp_path, launcher, 100, figure)

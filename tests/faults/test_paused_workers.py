@@ -90,10 +90,10 @@ async def test_a_paused_worker_does_not_send_again_from_any_point(
 REMAINDER = {"recommand": 0, "e-invoice-be": 0, "phoss-ap": 1}
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_pause_right_before_the_bytes_leaves_the_documented_remainder(
-    provider: str, launcher: Launcher, tmp_path: Path
+    launcher: Launcher, tmp_path: Path
 ) -> None:
-    """The documented remainder, counted by the access point."""
-    doubles = REMAINDER[provider]
-    await run_pauses(tmp_path, launcher, provider, ("after:guard",), doubles)
+    """The documented remainder, counted by each access point."""
+    point = ("after:guard",)
+    runs = (run_pauses(tmp_path, launcher, p, point, REMAINDER[p]) for p in PROVIDERS)
+    await asyncio.gather(*runs)

@@ -26,11 +26,11 @@ PAUSED, RESUMED = "store cannot be used, work pauses", "store can be used again,
 
 @asynccontextmanager
 async def busy(directory: Path, launcher: Launcher) -> AsyncIterator[tuple[World, Tenant, Worker]]:
-    """A worker in the middle of thirty invoices."""
+    """A worker in the middle of twenty invoices."""
     async with open_world(directory, launcher) as world:
         tenant = await world.connect()
         await world.finish_first_sync(tenant)
-        tenant.add(30)
+        tenant.add(20)
         worker = world.start()
         done = len(world.access_point.taken)
         await world.until(lambda: len(world.access_point.taken) > done + 3, 20, "some are sent")
@@ -60,6 +60,7 @@ async def test_a_store_that_is_killed_and_comes_back(launcher: Launcher, tmp_pat
         await recovers(world, worker)
 
 
+@pytest.mark.slow
 async def test_a_store_that_freezes(launcher: Launcher, tmp_path: Path) -> None:
     """SIGSTOP for five seconds."""
     async with busy(tmp_path, launcher) as (world, _, worker):
@@ -94,7 +95,9 @@ async def _roomy(world: World) -> None:
     await _configure(world, maxmemory=0)
 
 
-@pytest.mark.parametrize(("begin", "end"), [(_read_only, _writable), (_full, _roomy)])
+@pytest.mark.parametrize(
+    ("begin", "end"), [pytest.param(_read_only, _writable, marks=pytest.mark.slow), (_full, _roomy)]
+)
 async def test_a_store_that_refuses_writes(
     begin: Callable[[World], Awaitable[None]],
     end: Callable[[World], Awaitable[None]],
@@ -130,6 +133,7 @@ def mount(disk: Path, options: str) -> bool:
     return done.returncode == 0
 
 
+@pytest.mark.slow
 async def test_a_full_disk(small_disk: Path, launcher: Launcher, tmp_path: Path) -> None:
     """The store stays up and refuses writes until there is room again."""
     async with busy(tmp_path, launcher) as (world, _, worker):
