@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sync import delivery, planner
 from sync.book import Book
@@ -22,6 +22,9 @@ from sync.store.organisation import ContactFact
 PEPPOL_ID_FIELD = "peppol id"  # name of the contact field in sevDesk, casefolded
 PROBE = timedelta(hours=1)  # how often a refused token is tried again
 FIELD_AGE = timedelta(minutes=10)  # custom fields are read at most this often
+# … but for a contact that is met for the first time: nobody fills in a new contact and writes an
+# invoice to it faster than this.
+NEW_CONTACT_AGE = timedelta(seconds=15)
 
 
 class NotConnectedError(SyncError):
@@ -137,7 +140,8 @@ class Source:
         if fresh:
             await fields.refresh()
         for contact_id in contact_ids:
-            value = await fields.of(contact_id)
+            fact = await self._book.store.contact(contact_id)
+            value = await fields.of(contact_id, met=fact.read_at if fact else 0.0)
             if value:
                 return value
         return ""
@@ -239,13 +243,13 @@ class PeppolIds:
         self._ports = ports
         self._book = book
 
-    async def of(self, contact_id: str) -> str:
-        """The value for a contact, empty if there is none."""
+    async def of(self, contact_id: str, *, met: float) -> str:
+        """The value for a contact, empty if there is none; it was first read at `met` (unix)."""
         fields = await self._book.store.cached("peppol_fields")
         if not fields:
             return ""
         async with self._ports.locks("peppol_ids", self._book.org):
-            return (await self._values(frozenset(fields))).get(contact_id, "")
+            return (await self._values(frozenset(fields), met)).get(contact_id, "")
 
     async def refresh(self) -> None:
         """Ask whether the account has the field. An account without custom fields has not."""
@@ -258,8 +262,10 @@ class PeppolIds:
         await self._book.store.cache("peppol_fields", found, self._ports.now())
         await self._book.store.drop_cache("peppol_ids")
 
-    async def _values(self, fields: frozenset[str]) -> dict[str, str]:
-        since = self._ports.now() - FIELD_AGE
+    async def _values(self, fields: frozenset[str], met: float) -> dict[str, str]:
+        now = self._ports.now()
+        first_read = datetime.fromtimestamp(met, UTC)
+        since = max(now - FIELD_AGE, min(first_read, now - NEW_CONTACT_AGE))
         kept = await self._book.store.cached("peppol_ids", since)
         if kept is not None:
             return kept

@@ -180,13 +180,18 @@ class EInvoiceBe:
     ) -> SubmitOutcome:
         state = outcomes.text(answer.record(), "state")
         if answer.status == 200 and state in ("TRANSIT", "SENT", "FAILED"):
-            status = outcomes.pending(state) if state == "TRANSIT" else _ended(state, [])
-            return Accepted(provider_id, status)
+            return Accepted(provider_id, await self._at_once(provider_id, state))
         if answer.status == 405:  # it is no draft any more: it was sent
             return await self._already_sent(provider_id, answer)
         if outcome := outcomes.everywhere(_NAME, answer, _detail(answer)):
             return outcome
         return _refused(submission, answer) or outcomes.unclear(_NAME, answer)
+
+    async def _at_once(self, provider_id: str, state: str) -> DeliveryStatus:
+        """How far it is by the answer to `send`; why it failed stands in the timeline alone."""
+        if state == "TRANSIT":
+            return outcomes.pending(state)
+        return _ended(state, await self._timeline(provider_id) if state == "FAILED" else [])
 
     async def _already_sent(self, provider_id: str, answer: Answer) -> SubmitOutcome:
         status = await self.status(provider_id)

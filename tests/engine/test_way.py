@@ -225,6 +225,23 @@ async def test_the_custom_field_of_a_contact_is_its_peppol_id(world: World, engi
     assert engine.preparer.orders[-1].peppol_id == "9930:DE1"
 
 
+async def test_the_peppol_id_of_a_new_customer_is_read_although_the_fields_were_read_just_before(
+    world: World, engine: Engine
+) -> None:
+    world.sevdesk.fields["7"] = CustomFieldSetting("7", "Peppol ID")
+    world.sevdesk.values.append(CustomField("1", "c1", "7", "9930:DE1"))
+    world.sevdesk.add_invoice("1")
+    await engine.poll(trigger=ME)
+    await engine.work()
+    await world.run_for(engine, minutes=1)
+    world.sevdesk.add_contact("c2")
+    world.sevdesk.values.append(CustomField("2", "c2", "7", "9930:DE2"))
+    world.sevdesk.add_invoice("2", "c2")
+    await engine.poll()
+    await engine.work()
+    assert engine.preparer.orders[-1].peppol_id == "9930:DE2"
+
+
 async def test_an_organisation_that_asks_waits_for_a_person(world: World, engine: Engine) -> None:
     await engine.service.configure(ORG, ME, ask_before_sending=True, sender=None, company="")
     world.sevdesk.add_invoice("1")
