@@ -270,20 +270,25 @@ class Sender:
                 await self._book.write(record, self._after_submit(record, outcome))
                 return
             except StaleRecordError:
-                record = await self._same_attempt(claimed)
+                record = await self._same_attempt(claimed, outcome)
             except StoreError:
                 if not wait:
                     raise
                 await asyncio.sleep(wait)
         raise StaleRecordError("the record keeps changing")
 
-    async def _same_attempt(self, claimed: InvoiceRecord) -> InvoiceRecord:
+    async def _same_attempt(self, claimed: InvoiceRecord, outcome: SubmitOutcome) -> InvoiceRecord:
         """The record as it is now, if it still waits for the outcome of the same attempt.
 
-        Raises `StaleRecordError` if not: it was written after all, or somebody else settles it.
+        Also if it was taken for abandoned meanwhile: what the access point itself says is more
+        than anybody can find out. Raises `StaleRecordError` if it does not wait: the outcome was
+        written after all, or somebody has settled it.
         """
         record = await self._book.store.records.get(claimed.invoice_id)
-        waits = record is not None and record.state is InvoiceState.SUBMITTING
+        waiting = {InvoiceState.SUBMITTING}
+        if not isinstance(outcome, Unknown):
+            waiting.add(InvoiceState.UNCONFIRMED)
+        waits = record is not None and record.state in waiting
         if record is None or not waits or _attempt_id(record) != _attempt_id(claimed):
             raise StaleRecordError("the attempt is settled")
         return record

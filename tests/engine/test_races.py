@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sync.model import ConnectionState, Outcome, TagKind
+from sync.model import ConnectionState, InvoiceState, Outcome, TagKind
 from sync.peppol.access_point import (
     Capabilities,
     Find,
@@ -467,3 +467,39 @@ async def test_a_change_of_an_old_invoice_does_not_bring_its_sync_back_for_ever(
     await engine.service.retry(ORG, "1", ME)
     for key in keys:
         assert await redis.ttl(key) != -1, f"{key} stays for ever"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "state"), [(Behaviour.DELIVERED, S.SENT), (Behaviour.REJECTED, S.FAILED)]
+)
+async def test_an_answer_that_comes_after_the_deadline_still_counts(
+    world: World,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+    behaviour: Behaviour,
+    state: InvoiceState,
+) -> None:
+    """The worker was paused; another one took the attempt for abandoned and can find nothing."""
+    world.provider.find, world.provider.script = Find.NONE, [behaviour]
+    original, paused, asked = AccessPointStandIn.submit, asyncio.Event(), asyncio.Event()
+
+    async def slowly(
+        self: AccessPointStandIn, submission: Submission, guard: Guard, save: Save
+    ) -> SubmitOutcome:
+        answer = await original(self, submission, guard, save)
+        asked.set()
+        await paused.wait()
+        return answer
+
+    monkeypatch.setattr(AccessPointStandIn, "submit", slowly)
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    working = asyncio.create_task(engine.work())
+    await asked.wait()
+    other = world.engine()
+    await world.run_for(other, minutes=6)
+    assert (await record(other, "1")).state is S.UNCONFIRMED
+    paused.set()
+    await working
+    assert (await record(engine, "1")).state is state
+    assert world.provider.requests["RE-1"] == 1
