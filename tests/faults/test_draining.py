@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sync.drain import AT_ONCE
 from sync.model import InvoiceState
-from tests.faults.processes import Launcher, Worker
+from tests.faults.processes import ROOT, Launcher, Worker
+from tests.faults.web import Webs
 from tests.faults.world import World, open_world
 from tests.sandbox.access_points import Fault
 
@@ -87,3 +93,41 @@ async def test_a_worker_that_waits_ends_at_once(launcher: Launcher, tmp_path: Pa
         took = await world.until(lambda: not worker.alive, 10, "the worker ends")
         assert (worker.status, troubles(worker)) == (0, [])
         assert took < 3
+
+
+@pytest.mark.slow
+async def test_the_command_itself_sends_and_ends_in_order(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """`xtool serve` as an operator starts it: an interpreter of its own, settings as variables."""
+    async with open_world(tmp_path, launcher) as world, Webs(world, 0) as webs:
+        tenant = await world.connect(webs.slack.core.team_id)
+        invoice = tenant.add()[0]
+        log = tmp_path / "serve.log"
+        with log.open("wb") as out:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "bot.cli",
+                "serve",
+                cwd=ROOT,
+                env={**os.environ, **variables(world.settings), **variables(webs.settings())},
+                stdout=out,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+        tagged = lambda: tenant.account.tags_of(invoice) == ["xTool-Peppol-Sent"]  # noqa: E731
+        await world.until(tagged, 40, f"the invoice is sent\n{log.read_text()[-2000:]}")
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 25) == 0
+        assert world.accepted(invoice) == 1
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [line for line in lines if line["level"] in {"error", "critical"}] == []
+
+
+def variables(settings: dict[str, Any]) -> dict[str, str]:
+    """Settings by field name as environment variables."""
+    plain = {"data_dir", "encryption_keys", "poll_seconds", "retry_seconds", "sevdesk_rps"}
+    return {
+        f"XTOOL_{name.upper()}" if name in plain else name.upper(): str(value)
+        for name, value in settings.items()
+    }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import json
 import time
 from collections import Counter
@@ -111,6 +112,7 @@ class World:
         number = len(self.tenants) + 1
         token = f"{number:032x}"
         account = self.sevdesk.add_account(token, company(number))
+        account.numbers = itertools.count(number * 100_000 + 1)  # told apart by the access point
         customer = account.add_contact("Hotel Alsterblick GmbH", tagged="xTool", vat="DE999100018")
         difficult = account.add_contact("Reederei Kappel KG", tagged="xTool", vat="DE999100042")
         await self.rt.service.connect(org, token, "U1")
