@@ -1,7 +1,7 @@
 # Each target does all the set-up it needs; see .ci/uv.
 RUN := .ci/uv run --quiet
 
-.PHONY: sandbox run test slow browser gallery check fmt bench lock
+.PHONY: sandbox run test slow browser gallery check fmt bench lock mutation
 
 sandbox: ## the whole app against local stand-ins, with a page to click
 	$(RUN) xtool sandbox
@@ -39,3 +39,9 @@ lock: ## exact versions and hashes of everything that runs in production
 	.ci/uv export --quiet --frozen --no-dev --no-emit-project --no-header \
 	  --format requirements-txt --output-file requirements.txt
 	! grep -nE '://|--(extra-)?index-url' requirements.txt
+
+mutation: ## whether the tests notice when the state machine, the planner or the tags are wrong
+	for core in delivery planner tags; do \
+	  $(RUN) python -m tests.mutation.mutate sync/$$core.py \
+	    tests/unit/test_delivery.py tests/unit/test_planner.py tests/unit/test_tags.py || exit 1; \
+	done

@@ -35,6 +35,7 @@ UNSENT = frozenset({S.IMPORTED, S.WAITING, S.READY, S.BLOCKED, S.FAILED})
 
 # Reasons of a withdrawal that only a person can take back, by removing the tags.
 BY_PERSON = frozenset({"withdrawn.marked_sent", "withdrawn.dismissed"})
+FAILED_BEFORE = Reason(code="resumed.failed_before", kind=Kind.PERMANENT)
 
 MAX_BACKOFF = timedelta(hours=1)
 
@@ -338,7 +339,14 @@ def withdrawn(
 
 
 def resumed(record: InvoiceRecord, run: str, now: datetime) -> InvoiceRecord:
-    """A withdrawn invoice is open and wanted again; it was never sent in this import."""
+    """A withdrawn invoice is open and wanted again.
+
+    One that an access point had taken and that was not delivered is as failed as before: only
+    a person sends it again.
+    """
+    if record.attempt is not None and record.attempt.provider_id:
+        failed = enter(record, S.FAILED, now, reason=FAILED_BEFORE)
+        return failed.model_copy(update={"run": run, "actor": ""})
     again = enter(record, S.IMPORTED, now, at=now)
     return again.model_copy(
         update={"run": run, "refetch": True, "actor": "", "candidates": ()} | _unprepared()

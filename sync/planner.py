@@ -93,6 +93,7 @@ class Withdraw:
     record: InvoiceRecord
     reason: Reason
     tag: TagKind | None = None
+    relation: str = ""  # of `tag`
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,7 @@ def plan(snapshot: Snapshot) -> Plan:
     new = [row for row in untagged if not is_remembered(row, snapshot)]
     hold = _hold(snapshot, len(new))
     return Plan(
-        withdrawals=(*_untagged_contacts(snapshot, wanted), *_settled(judged)),
+        withdrawals=(*_untagged_contacts(snapshot, wanted), *_settled(judged, tags)),
         gone=_gone(snapshot),
         seen=_seen(judged, tags),
         reexports=_reexports(judged, snapshot),
@@ -320,11 +321,15 @@ def _untagged_contacts(
     )
 
 
-def _settled(judged: Iterable[Judged]) -> tuple[Withdraw, ...]:
+def _settled(
+    judged: Iterable[Judged], tags: Mapping[str, Mapping[TagKind, tuple[str, ...]]]
+) -> tuple[Withdraw, ...]:
     reason = Reason(code="withdrawn.marked_sent")
     return tuple(
-        Withdraw(record, reason, TagKind.SENT)
-        for record, _, judgement in judged
+        Withdraw(
+            record, reason, TagKind.SENT, _relation(record, TagKind.SENT, tags.get(row.id, {}))
+        )
+        for record, row, judgement in judged
         if judgement.verdict is Verdict.SETTLED
     )
 

@@ -183,7 +183,7 @@ class Round:
         after = delivery.withdrawn(withdraw.record, withdraw.reason, self._ports.now())
         if withdraw.tag is not None:
             after = after.model_copy(
-                update={"tag": withdraw.tag, "tag_relation": "", "tag_seen": True}
+                update={"tag": withdraw.tag, "tag_relation": withdraw.relation, "tag_seen": True}
             )
         await self._book.write(withdraw.record, after)
 

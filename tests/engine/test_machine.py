@@ -95,11 +95,12 @@ class EngineMachine(RuleBasedStateMachine):
             self.allowed[invoice] = max(self.allowed.get(invoice, 1), accepted + 1)
 
     def touch_tags(self, act: Callable[[], object]) -> None:
-        """Whatever loses its last tag by `act` is wanted again."""
+        """Whatever loses its last tag by `act`, a renamed one included, is wanted again."""
         sevdesk = self.world.sevdesk
-        tagged = [i for i in sevdesk.invoices if sevdesk.kinds(i)]
+        before = {i: len(sevdesk.on_invoice(i)) for i in sevdesk.invoices}
         act()
-        self.asked_for(*(i for i in tagged if not sevdesk.kinds(i)))
+        lost = [i for i, n in before.items() if len(sevdesk.on_invoice(i)) < n]
+        self.asked_for(*(i for i in lost if not sevdesk.kinds(i)))
 
     def teardown(self) -> None:
         try:

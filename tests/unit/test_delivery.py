@@ -542,6 +542,19 @@ def test_a_resumed_invoice_is_prepared_afresh_in_the_same_import() -> None:
     assert after.tag_relation == "r1"
 
 
+def test_a_resumed_invoice_that_an_access_point_had_taken_is_as_failed_as_before() -> None:
+    taken = record(S.WITHDRAWN, attempt=attempt(provider_id="p-1"), actor="U9", next_at=NOW)
+    after = delivery.resumed(taken, "run-2", NOW)
+    assert (after.state, after.next_at, after.run) == (S.FAILED, None, "run-2")
+    assert after.reason == Reason(code="resumed.failed_before", kind=Kind.PERMANENT)
+    assert after.actor == ""
+
+
+def test_a_resumed_invoice_that_nobody_had_taken_is_sent() -> None:
+    tried = record(S.WITHDRAWN, attempt=attempt(provider_id=None))
+    assert delivery.resumed(tried, "run-2", NOW).state is S.IMPORTED
+
+
 def test_a_reexport_is_the_next_import_and_knows_nothing_of_the_last() -> None:
     before = record(
         S.SENT,

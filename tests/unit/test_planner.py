@@ -488,8 +488,8 @@ def test_a_tag_of_a_send_under_way_is_remembered_as_it_is() -> None:
 
 def test_sent_by_hand_settles_an_unsent_invoice() -> None:
     found = plan(snapshot(row(), records=[record(S.FAILED)], tags=[invoice_tag(kind=T.SENT)]))
-    assert [(w.reason.code, w.tag) for w in found.withdrawals] == [
-        ("withdrawn.marked_sent", T.SENT)
+    assert [(w.reason.code, w.tag, w.relation) for w in found.withdrawals] == [
+        ("withdrawn.marked_sent", T.SENT, "r1")
     ]
 
 

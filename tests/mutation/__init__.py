@@ -1,0 +1,1 @@
+"""Does a test notice when the code is wrong?"""
