@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import pytest
@@ -12,11 +13,15 @@ from aiohttp import web
 
 from bot.app import Bot
 from bot.settings import BotSettings
+from sync.settings import Provider
 from sync.store.redis import Clients
 from sync.vault import Vault
 from tests.sandbox.slack import FakeSlack
 from tests.sandbox.slack.workspace import Message, OpenView
+from tests.scenarios.causes import CAUSES
 from tests.scenarios.fake_service import TOKEN, FakeService
+from tests.scenarios.story import Scene, documented, play
+from tests.scenarios.ways import SAMPLES, WAYS
 
 SECRET = "signing-secret-of-the-tests"
 BOT_TOKEN = "xoxb-token-of-the-tests"
@@ -111,3 +116,18 @@ def every_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """All that is logged, at the loudest level."""
     caplog.set_level(logging.DEBUG)
     return caplog
+
+
+Stories = Callable[[Provider], dict[str, Scene]]
+
+
+@pytest.fixture(scope="session")
+def stories() -> Stories:
+    """What came of everything that goes wrong with one access point; played when first asked."""
+
+    @functools.cache
+    def told(provider: Provider) -> dict[str, Scene]:
+        mine = [cause for cause in (*CAUSES, *WAYS, *SAMPLES) if cause.provider == provider]
+        return asyncio.run(play(provider, mine, documented()))
+
+    return told

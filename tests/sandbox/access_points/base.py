@@ -50,7 +50,8 @@ class Receiver:
     rejection: str = "The receiver's access point rejected the document"
     pending_polls: int = 0  # so many status calls say pending before the end
     fails: str = ""  # delivery ends with this failure
-    fault: Fault = Fault.NONE  # every submission goes like this, if none was injected
+    fault: Fault = Fault.NONE  # submissions go like this, if nothing was injected
+    faulty: int = 1_000_000  # so many of them
     answer: tuple[int, Any] | None = None  # status and JSON of every submission: nothing taken
 
 
@@ -180,7 +181,10 @@ class StandIn:
         if self.faults:
             return self.faults.popleft()
         known = self.receivers.get(receiver.lower())
-        return self.constant_fault or (known.fault if known else Fault.NONE)
+        if self.constant_fault or known is None or not known.faulty:
+            return self.constant_fault or Fault.NONE
+        known.faulty -= 1
+        return known.fault
 
     def scripted(self, receiver: str) -> web.Response | None:
         """What a submission to this receiver is answered, if that was ordered."""

@@ -123,6 +123,7 @@ class SmpStandIn:
 
     listings: dict[str, list[Listing]] = field(default_factory=dict)
     status: int = 200  # answer everything with this instead
+    troubled: set[str] = field(default_factory=set)  # participants it answers 503 for
     body: bytes | None = None  # answer everything with this instead
     slow_seconds: float = 0.0
     names_another: bool = False
@@ -157,6 +158,9 @@ class SmpStandIn:
     async def _instead(self, request: web.Request) -> web.Response | None:
         self.requests.append(request.path)
         await asyncio.sleep(self.slow_seconds)
+        asked = unquote(request.match_info["participant"])
+        if asked in self.troubled:
+            return web.Response(status=503)
         if self.status != 200:
             return web.Response(status=self.status, headers={"Location": "http://127.0.0.1:9/"})
         if self.body is not None:
