@@ -315,8 +315,8 @@ def retried(record: InvoiceRecord, actor: str, now: datetime) -> InvoiceRecord:
 
 
 def released(record: InvoiceRecord, actor: str, now: datetime) -> InvoiceRecord:
-    """Somebody said "send": `waiting → ready`."""
-    ready = enter(record, S.READY, now, at=now)
+    """Somebody said "send": `waiting → ready`; what was corrected meanwhile is prepared anew."""
+    ready = enter(record, S.IMPORTED if record.refetch else S.READY, now, at=now)
     return ready.model_copy(update={"actor": actor, "hold": ""})
 
 

@@ -106,6 +106,7 @@ class Plan:
     seen: tuple[Seen, ...] = ()
     reexports: tuple[Reexport, ...] = ()
     resumes: tuple[InvoiceRecord, ...] = ()
+    changed: tuple[InvoiceRecord, ...] = ()  # was corrected while it waits for a person
     repairs: tuple[Repair, ...] = ()
     imports: tuple[Import, ...] = ()
     skipped: int = 0  # known not to be e-invoices
@@ -191,6 +192,7 @@ def plan(snapshot: Snapshot) -> Plan:
         seen=_seen(judged, tags),
         reexports=_reexports(judged, snapshot),
         resumes=_resumes(judged),
+        changed=_changed(judged),
         repairs=_repairs(judged, tags),
         imports=tuple(Import(row, hold) for row in sorted(new, key=_oldest_first)),
         skipped=len(untagged) - len(new),
@@ -360,6 +362,17 @@ def _resumes(judged: Iterable[Judged]) -> tuple[InvoiceRecord, ...]:
         if record.state is InvoiceState.WITHDRAWN
         and judgement.verdict not in (Verdict.REEXPORT, Verdict.SETTLED)
         and sendable(record)
+    )
+
+
+def _changed(judged: Iterable[Judged]) -> tuple[InvoiceRecord, ...]:
+    return tuple(
+        record
+        for record, row, judgement in judged
+        if record.state is InvoiceState.WAITING
+        and judgement.verdict is Verdict.NOTHING
+        and row.revision != record.revision
+        and not record.refetch
     )
 
 

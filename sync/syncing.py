@@ -154,6 +154,8 @@ class Round:
             await self._alone(self._reexport(reexport))
         for record in plan.resumes:
             await self._alone(self._resume(record))
+        for record in plan.changed:
+            await self._alone(self._book.write(record, record.model_copy(update={"refetch": True})))
         tagger = Tagger(self._ports, self._book, sevdesk)
         for repair in plan.repairs:
             self._go_on()

@@ -503,3 +503,39 @@ async def test_an_answer_that_comes_after_the_deadline_still_counts(
     await working
     assert (await record(engine, "1")).state is state
     assert world.provider.requests["RE-1"] == 1
+
+
+# ---- corrected while it waits -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wish", ["send", "send all"])
+async def test_an_invoice_that_was_corrected_while_it_waited_is_sent_as_it_is_now(
+    world: World, engine: Engine, wish: str
+) -> None:
+    await engine.service.configure(ORG, ME, ask_before_sending=True, sender=None, company="")
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=6)
+    assert (await record(engine, "1")).state is S.WAITING
+    world.sevdesk.edit("1")
+    await world.run_for(engine, minutes=6)
+    if wish == "send":
+        await engine.service.send(ORG, "1", ME)
+    else:
+        await engine.service.send_all(ORG, ME)
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    (taken,) = world.provider.taken.values()
+    assert taken.submission.document == b"document of ok 2"
+
+
+async def test_an_invoice_that_did_not_change_while_it_waited_is_not_read_again(
+    world: World, engine: Engine
+) -> None:
+    await engine.service.configure(ORG, ME, ask_before_sending=True, sender=None, company="")
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=16)
+    world.sevdesk.calls.clear()
+    await engine.service.send(ORG, "1", ME)
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.sevdesk.calls.keys() <= {"add_tag", "remove_tag_relation"}
