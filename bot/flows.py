@@ -9,7 +9,7 @@ from bot.blocks import modals, status
 from bot.blocks.digest import COUNTED
 from bot.blocks.settings import settings
 from bot.blocks.status import PAGE, InvoicePage, Status
-from bot.deps import Call
+from bot.deps import Call, spawn_watch
 from bot.reasons import in_words
 from bot.slack import SlackRefusedError
 from bot.texts import LANGUAGES, Mrkdwn, Texts, texts
@@ -114,8 +114,12 @@ async def sync(call: Call) -> None:
         await replies.say(caller, call.t, call.t.md("sync.already"))
         return
     caller = await replies.say(caller, call.t, call.t.md("sync.started"))
-    run = await _finished(call, run_id)
-    await replies.say(caller, call.t, _sync_result(call.t, run))
+
+    async def result(later: Call) -> None:
+        run = await _finished(later, run_id)
+        await replies.say(later.caller, later.t, _sync_result(later.t, run))
+
+    spawn_watch(call, caller, "sync result", result)
 
 
 async def _finished(call: Call, run_id: str) -> SyncRun | None:
