@@ -96,6 +96,9 @@ class Poller:
             log.warning("poll failed", org=self.org, error=caught.reason_code, detail=str(caught))
             await self._source.connection_trouble(caught, connection)
             error = caught
+        except Exception:  # a mistake of ours must not end in silence either
+            log.exception("poll failed unexpectedly", org=self.org, run=run.id)
+            error = SyncError("see the log", kind=Kind.TRANSIENT)
         await self._note(connection, error)
         if did_something(work.run):
             return await self._end(work.run, error.reason if error else None)

@@ -31,7 +31,7 @@ _ID = re.compile(r"[0-9A-Za-z_-]{1,64}\Z")  # ids travel in URL paths
 _ISO_DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?!\d)")
 _GERMAN_DATE = re.compile(r"(\d{2})\.(\d{2})\.(\d{4})(?!\d)")
 _MAX_DAYS = 36500  # a payment term of a century is a typing error
-_MOST = Decimal(10) ** 15
+_DIGITS = 15  # before the decimal point
 
 
 class RowError(ValueError):
@@ -77,7 +77,10 @@ def amount(value: object) -> Decimal | None:
 def _sane(number: Decimal) -> bool:
     """Finite, below 10^15 and with at most 20 decimals: money, not a denial of service."""
     exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and exponent >= -20 and abs(number) < _MOST
+    if not isinstance(exponent, int):
+        return False
+    # No arithmetic, not even abs(): it overflows for 1E+1000000.
+    return -20 <= exponent < _DIGITS and number.adjusted() < _DIGITS
 
 
 def calendar_date(value: object) -> date | None:

@@ -539,3 +539,21 @@ async def test_an_invoice_that_did_not_change_while_it_waited_is_not_read_again(
     await engine.work()
     assert (await record(engine, "1")).state is S.SENT
     assert world.sevdesk.calls.keys() <= {"add_tag", "remove_tag_relation"}
+
+
+# ---- no silence ---------------------------------------------------------------------------
+
+
+async def test_a_mistake_in_a_sync_is_told_as_well(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mistaken(self: SevdeskStandIn) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SevdeskStandIn, "tag_relations", mistaken)
+    run = await engine.poll(trigger=ME)
+    assert run is not None
+    assert run.error is not None
+    assert run.error.code == "internal"
+    found = await connection(engine)
+    assert (found.failures, found.last_error) == (1, run.error)
