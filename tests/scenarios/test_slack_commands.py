@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bot.texts import texts
 from sync.errors import StoreError
 from sync.model import AuditEntry, InvoiceState
 from sync.sevdesk.errors import ForbiddenError, UnavailableError
@@ -195,7 +196,7 @@ async def test_status_shows_account_counts_and_what_needs_somebody(connected: Su
     said = await connected.command("/sevdesk status", user="member")
     assert "Nordwind &amp; Söhne GmbH" in said
     assert "RE-77" in said
-    assert "*Fehlgeschlagen oder blockiert*\n1" in said
+    assert texts("de").md_n("count.failed", 1) in said
 
 
 async def test_invoices_are_paged_and_linked(connected: Surface) -> None:
