@@ -32,7 +32,8 @@ def next_step(t: Texts, reason: Reason) -> Mrkdwn:
 
 def in_words(t: Texts, reason: Reason) -> Mrkdwn:
     """Sentence and next step, for an answer."""
-    return Mrkdwn(f"{sentence(t, reason)}\n{next_step(t, reason)}")
+    step = t.md("failure.next", step=next_step(t, reason))
+    return Mrkdwn(f"{sentence(t, reason)}\n{step}")
 
 
 def plain_sentence(t: Texts, reason: Reason) -> str:

@@ -15,10 +15,10 @@ from bot.blocks.settings import Chosen, read
 from bot.decisions import announce
 from bot.deps import Call, Work
 from bot.prefs import Prefs
-from bot.reasons import in_words
+from bot.reasons import in_words, sentence
 from bot.slack import ChannelClosedError, SlackError
-from bot.texts import Mrkdwn, channel_link, language_of, texts
-from sync.errors import SyncError
+from bot.texts import Mrkdwn, Texts, channel_link, language_of, texts
+from sync.errors import Kind, Reason, SyncError
 from sync.model import Decision, Outcome, ParticipantId
 
 _USER = re.compile(r"[UW][A-Z0-9]{1,30}")
@@ -52,12 +52,19 @@ def connect(token: Secret, channel: str) -> Work:
             await _connect(call, token, channel)
         except SyncError as error:
             current = await call.deps.service.connection(call.caller.org)
-            text = in_words(call.t, error.reason)
+            text = _why_not(call.t, error.reason)
             view = modals.connect(call.t, current, channel, text)
             card = kit.card(text, [kit.section(text)])
             await call.deps.replies.finish(call.caller, call.t, view, card)
 
     return work
+
+
+def _why_not(t: Texts, reason: Reason) -> Mrkdwn:
+    """Why the token was not taken. What xTool repeats by itself elsewhere, it does not here."""
+    if reason.kind is Kind.TRANSIENT:
+        return Mrkdwn("\n".join((sentence(t, reason), t.md("connect.later"))))
+    return in_words(t, reason)
 
 
 async def _connect(call: Call, token: Secret, channel: str) -> None:

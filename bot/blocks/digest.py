@@ -57,13 +57,19 @@ def digest(t: Texts, data: Digest) -> Card:
     """The card; while the sync runs it shows how far it is."""
     run = data.run
     title = _title(t, data)
-    blocks: list[Block] = [kit.section(title), *counts(t, run.counts)]
+    blocks: list[Block] = [kit.section(title), *counts(t, _told(run, data.waiting))]
     blocks += waiting_blocks(t, data.waiting)
     if run.error:
         blocks.append(kit.section(in_words(t, run.error)))
     blocks.append(kit.context(*_small_print(t, run)))
     blocks.append(kit.actions(*_buttons(t, run)))
     return kit.card(title, blocks)
+
+
+def _told(run: SyncRun, waiting: Waiting) -> dict[str, int]:
+    """The counts, without those that the question below names."""
+    asked = {S.WAITING.value} if waiting.count else set()
+    return {state: n for state, n in run.counts.items() if state not in asked}
 
 
 def _title(t: Texts, data: Digest) -> Mrkdwn:
@@ -92,10 +98,12 @@ def waiting_blocks(t: Texts, waiting: Waiting) -> list[Block]:
         return []
     key = "waiting.first_sync" if waiting.first_sync else "waiting.ask"
     blocks = [kit.section(t.md_n(key, waiting.count)), *_facts(t, waiting)]
-    if waiting.count <= len(waiting.rows):
+    each = waiting.count <= len(waiting.rows)
+    if each:
         for shown in waiting.rows[:ROWS]:
             blocks += _row(t, shown)
-    return [*blocks, kit.actions(*_waiting_buttons(t, waiting))]
+        blocks.append(kit.divider())
+    return [*blocks, kit.actions(*_waiting_buttons(t, waiting, each=each))]
 
 
 def _facts(t: Texts, waiting: Waiting) -> list[Block]:
@@ -116,7 +124,7 @@ def _row(t: Texts, shown: Shown) -> list[Block]:
     return [kit.section(invoice.line(t, shown)), invoice.row(shown.record, buttons)]
 
 
-def _waiting_buttons(t: Texts, waiting: Waiting) -> list[Block]:
+def _waiting_buttons(t: Texts, waiting: Waiting, *, each: bool) -> list[Block | None]:
     sure = kit.confirm(
         t.plain("confirm.send_all.title"),
         t.md_n("confirm.send_all.text", waiting.count),
@@ -127,21 +135,25 @@ def _waiting_buttons(t: Texts, waiting: Waiting) -> list[Block]:
     return [
         kit.button(label, "invoices_send_all", style="primary", confirm=sure),
         kit.button(t.plain("button.send_from"), "invoices_send_from"),
-        kit.button(t.plain("button.one_by_one"), "invoices_list", "waiting:0"),
+        None if each else kit.button(t.plain("button.one_by_one"), "invoices_list", "waiting:0"),
     ]
 
 
 def _small_print(t: Texts, run: SyncRun) -> list[Mrkdwn]:
     when = t.moment(run.finished_at or run.started_at)
-    if run.trigger in ("poll", ""):
-        parts = [t.md("digest.by_itself", when=when)]
-    else:
-        parts = [t.md("digest.by_person", who=mention(run.trigger), when=when)]
+    parts = [t.md(_occasion(run), who=mention(run.trigger), when=when)]
     if run.reexported:
         parts.append(t.md_n("digest.reexported", run.reexported))
     if run.skipped:
         parts.append(t.md_n("digest.skipped", run.skipped))
     return parts
+
+
+def _occasion(run: SyncRun) -> str:
+    """The key of who began the sync, and whether it is over."""
+    if run.trigger in ("poll", ""):
+        return "digest.by_itself" if run.finished_at else "digest.begun_by_itself"
+    return "digest.by_person" if run.finished_at else "digest.begun_by_person"
 
 
 def _buttons(t: Texts, run: SyncRun) -> list[Block]:

@@ -57,7 +57,7 @@ def _small_print(t: Texts, shown: Shown) -> list[Mrkdwn]:
         parts.append(t.md("small.attempt", n=t.number(record.attempts)))
     if record.receiver:
         parts.append(t.md("small.receiver", participant=str(record.receiver)))
-    if record.attempt and record.attempt.provider_status:
+    if invoice.asks(record) and record.attempt and record.attempt.provider_status:
         parts.append(t.md("small.provider", status=record.attempt.provider_status))
     if record.responses and record.objection is None:
         parts.append(t.md("small.answer", answer=invoice.answer(t, record.responses[-1])))

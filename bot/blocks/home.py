@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.authz import Verdict
 from bot.blocks import kit
 from bot.blocks.kit import Block
-from bot.blocks.status import Status, status_blocks
+from bot.blocks.status import Status, main_buttons, status_blocks
 from bot.texts import Texts
 from sync.model import ConnectionState
 
@@ -15,10 +15,7 @@ def home(t: Texts, data: Status, *, manages: bool, tag: str) -> Block:
     connection = data.overview.connection
     if connection is None or connection.state is ConnectionState.DISCONNECTED:
         return kit.home(_before(t, manages=manages, tag=tag))
-    buttons = [
-        kit.button(t.plain("button.sync"), "home_sync", style="primary"),
-        kit.button(t.plain("button.invoices"), "invoices_list", "all:0"),
-    ]
+    buttons = main_buttons(t, connection)
     if manages:
         buttons.append(kit.button(t.plain("button.settings"), "home_settings"))
         buttons.append(kit.button(t.plain("button.disconnect"), "home_disconnect"))

@@ -117,8 +117,9 @@ def line(t: Texts, shown: Shown) -> Mrkdwn:
 
 
 def retry_button(t: Texts, record: InvoiceRecord) -> Block:
-    """Retry send."""
-    return kit.button(t.plain("button.retry"), "invoice_retry", record.invoice_id, style="primary")
+    """Retry send; the first choice unless another receiver is."""
+    style = "" if wants_peppol_id(record) else "primary"
+    return kit.button(t.plain("button.retry"), "invoice_retry", record.invoice_id, style=style)
 
 
 def open_button(t: Texts, shown: Shown) -> Block | None:
@@ -132,7 +133,8 @@ def open_button(t: Texts, shown: Shown) -> Block | None:
 
 def peppol_button(t: Texts, record: InvoiceRecord) -> Block:
     """Set Peppol ID."""
-    return kit.button(t.plain("button.peppol_id"), "invoice_peppol_id", record.invoice_id)
+    label = t.plain("button.peppol_id")
+    return kit.button(label, "invoice_peppol_id", record.invoice_id, style="primary")
 
 
 def documents_button(t: Texts, record: InvoiceRecord) -> Block:

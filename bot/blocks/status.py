@@ -45,11 +45,16 @@ def status(t: Texts, data: Status) -> Card:
         return not_connected(t)
     blocks = status_blocks(t, data, connection)
     title = t.md("status.title", account=clean(connection.account_name, 80))
-    buttons = (
-        kit.button(t.plain("button.sync"), "home_sync", style="primary"),
-        kit.button(t.plain("button.invoices"), "invoices_list", "all:0"),
-    )
-    return kit.card(title, [*blocks, kit.actions(*buttons)])
+    return kit.card(title, [*blocks, kit.actions(*main_buttons(t, connection))])
+
+
+def main_buttons(t: Texts, connection: Connection) -> list[Block]:
+    """What comes next: a new token where the old one is refused, else a sync."""
+    if connection.state is ConnectionState.BROKEN:
+        first = kit.button(t.plain("button.reconnect"), "home_connect", style="primary")
+    else:
+        first = kit.button(t.plain("button.sync"), "home_sync", style="primary")
+    return [first, kit.button(t.plain("button.invoices"), "invoices_list", "all:0")]
 
 
 def not_connected(t: Texts) -> Card:

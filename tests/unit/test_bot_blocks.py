@@ -23,7 +23,14 @@ from bot.blocks.status import InvoicePage, Status
 from bot.prefs import Notify, Prefs
 from bot.texts import LANGUAGES, Mrkdwn, Texts, escape, texts
 from sync.errors import Finding, Kind, Reason
-from sync.model import InvoiceState, ParticipantId, PeppolResponse, ResponseKind, SyncRun
+from sync.model import (
+    ConnectionState,
+    InvoiceState,
+    ParticipantId,
+    PeppolResponse,
+    ResponseKind,
+    SyncRun,
+)
 from tests.sandbox.slack.validation import validate_message, validate_view
 from tests.sandbox.slack.workspace import texts as all_texts
 from tests.unit.bot_support import (
@@ -350,6 +357,24 @@ def test_a_digest_offers_each_waiting_invoice_where_they_are_few() -> None:
     rows = tuple(shown(record(invoice_id=str(n), state=S.WAITING)) for n in range(3))
     card = digest.digest(EN, Digest(run(counts={"waiting": 3}), "A", Waiting(3, rows=rows)))
     assert action_ids(card).count("invoice_send") == 3
+
+
+def test_a_question_about_what_waits_names_it_once() -> None:
+    rows = tuple(shown(record(invoice_id=str(n), state=S.WAITING)) for n in range(3))
+    card = digest.digest(EN, Digest(run(counts={"waiting": 3}), "A", Waiting(3, rows=rows)))
+    assert "Waiting for you" not in words(card)
+    assert "waiting:0" not in json.dumps(card.blocks)  # each stands there already
+
+
+def test_where_another_receiver_could_help_that_is_the_first_choice() -> None:
+    card = failure(EN, shown())
+    assert element(card, "invoice_peppol_id")["style"] == "primary"
+    assert "style" not in element(card, "invoice_retry")
+
+
+def test_a_refused_token_can_be_replaced_from_the_status() -> None:
+    broken = overview().model_copy(update={"connection": connection(state=ConnectionState.BROKEN)})
+    assert action_ids(status.status(EN, Status(broken, Prefs())))[0] == "home_connect"
 
 
 def test_retry_all_is_offered_only_for_several() -> None:
