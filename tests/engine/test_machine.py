@@ -449,8 +449,9 @@ def profile(examples: int, steps: int) -> settings:
     )
 
 
+@pytest.mark.timeout(300)
 def test_anything_in_any_order(machine: type[EngineMachine]) -> None:
-    run_state_machine_as_test(machine, settings=profile(20, 30))
+    run_state_machine_as_test(machine, settings=profile(6, 20))
 
 
 @pytest.mark.slow
