@@ -184,7 +184,8 @@ class SlackClients:
     async def respond(self, url: str, body: Mapping[str, Any]) -> None:
         """Answer an interaction through its response URL. Raises `SlackError`."""
         try:
-            async with self.session.post(url, json=dict(body)) as answer:
+            # A redirect would take what was said to one person to another host.
+            async with self.session.post(url, json=dict(body), allow_redirects=False) as answer:
                 if answer.status == 200:
                     return
                 if answer.status == 429 or answer.status >= 500:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from bot.slack import (
     ChannelClosedError,
@@ -106,3 +108,21 @@ async def test_calls_share_one_session(clients: SlackClients) -> None:
 async def test_an_expired_response_url_is_refused(slack: FakeSlack, clients: SlackClients) -> None:
     with pytest.raises(SlackRefusedError):
         await clients.respond(f"{slack.core.api_root}/response/none", {"text": "hello"})
+
+
+async def test_an_answer_is_not_taken_to_where_a_redirect_points(clients: SlackClients) -> None:
+    elsewhere: list[str] = []
+
+    async def moved(_request: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": "/elsewhere"})
+
+    async def taken(request: web.Request) -> web.Response:
+        elsewhere.append(await request.text())
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.post("/respond", moved), web.post("/elsewhere", taken)])
+    async with TestServer(app) as server:
+        with pytest.raises(SlackRefusedError):
+            await clients.respond(str(server.make_url("/respond")), {"text": "hello"})
+    assert elsewhere == []
