@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from sync import delivery
 from sync.errors import StoreError
 from sync.model import ConnectionState, InvoiceRecord, InvoiceState, Outcome, TagKind
 from sync.peppol.access_point import Find
@@ -413,6 +414,8 @@ class EngineMachine(RuleBasedStateMachine):
         )
         if invoice is None or invoice.row.status not in ("200", "750") or not synced:
             return
+        if found.state in delivery.IN_FLIGHT:
+            return  # who removes its tag sees the tag of its result
         kinds = self.world.sevdesk.kinds(found.invoice_id)
         # Once a removal was refused, sevDesk is not asked again, and several may stay.
         assert len(kinds) == 1 or (kinds and refused), f"{found.invoice_id}: {kinds}"
