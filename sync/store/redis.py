@@ -140,14 +140,22 @@ class Clients:
         marker = f"xt:{{{hash_tag(key)}}}:durable"
         mark: tuple[Any, ...] = ("SET", marker, "1", "EX", 60)
         wait: tuple[Any, ...] = ("WAITAOF", 1, 0, timeout_ms)
-        if isinstance(self.exact, StoreCluster):
-            answers = await self.exact.send_to_node_of(marker, [mark, wait])
-        else:
-            pipe = self.exact.pipeline(transaction=False)
-            pipe.execute_command(*mark)
-            pipe.execute_command(*wait)
-            answers = await pipe.execute()
+        try:
+            answers = await self._mark_and_wait(marker, mark, wait)
+        except ResponseError:  # the file was switched off since the server was asked
+            await self.durability(refresh=True)
+            return False
         return int(answers[1][0]) >= 1
+
+    async def _mark_and_wait(
+        self, marker: str, mark: tuple[Any, ...], wait: tuple[Any, ...]
+    ) -> list[Any]:
+        if isinstance(self.exact, StoreCluster):
+            return await self.exact.send_to_node_of(marker, [mark, wait])
+        pipe = self.exact.pipeline(transaction=False)
+        pipe.execute_command(*mark)
+        pipe.execute_command(*wait)
+        return await pipe.execute()
 
 
 def check_url(url: str) -> str:

@@ -265,6 +265,16 @@ async def test_waitaof_says_no_at_once_where_there_is_no_file(tmp_path: Path) ->
         await clients.aclose()
 
 
+async def test_a_file_that_is_switched_off_while_we_run_is_noticed(tmp_path: Path) -> None:
+    async with EmbeddedStore(tmp_path, watch=False) as url:
+        clients = Clients(url)
+        assert (await clients.durability()).waitaof
+        await clients.exact.config_set("appendonly", "no")
+        assert not await clients.waitaof("{a}:k")
+        assert (await clients.durability()).risks == ("no_aof",)
+        await clients.aclose()
+
+
 async def test_a_server_that_does_not_know_waitaof_is_found_out(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
