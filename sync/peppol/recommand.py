@@ -86,7 +86,7 @@ _WORDS: Final = {
     "error": DeliveryState.FAILED,
 }
 
-_AMBIGUOUS: Final = ("timeout", "timed out", "no_signal", "no signal", "transport")
+_AMBIGUOUS: Final = ("timeout", "timed out", "signal", "transport")
 """Words in a 422 that tell of an AS4 exchange without an end: the receiver may have it."""
 
 

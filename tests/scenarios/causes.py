@@ -147,6 +147,22 @@ PHOSS: Provider = "phoss-ap"
 BIS = doctypes.BIS_INVOICE
 XRECHNUNG = doctypes.XR_CII
 
+
+def lost(what: str, fault: Fault) -> Cause:
+    """The answer of the access point does not come, or says nothing."""
+    return Cause(what, receiver(fault=fault), slow=True)
+
+
+def as4_without_end(result: str) -> Cause:
+    """The exchange with the receiver's access point began, and how it ended is not known."""
+    body = {
+        "success": False,
+        "errors": {"root": ["Failed to send document over Peppol network."]},
+        "deliveryFailure": {"channel": "peppol", "category": result.lower()},
+    }
+    return Cause(f"the AS4 exchange has no end ({result})", answers(422, body), slow=True)
+
+
 CAUSES = (
     # the look-up
     Cause("the name system answers with an error", dns_says(dns.rcode.SERVFAIL)),
@@ -176,7 +192,7 @@ CAUSES = (
           lambda scene: scene.account.edit(scene.invoice, e_invoice=False)),
     Cause("sevDesk lacks IBAN and BIC for the document", no_xml(500, "Missing iban and bic")),
     Cause("sevDesk gives no document three times",
-          no_xml(503, "Exception when requesting invoices service")),
+          no_xml(503, "Exception when requesting invoices service"), slow=True),
     # the access point's refusals
     Cause("the access point finds the document invalid (400)",
           errors(400, "Document validation failed.",
@@ -202,20 +218,15 @@ CAUSES = (
           receiver(fault=Fault.UNAVAILABLE)),
     Cause("the access point cannot be reached", outage=True),
     # perhaps taken
-    Cause("the answer is lost, the access point has it", receiver(fault=Fault.LOST_ANSWER)),
-    Cause("the answer takes too long, the access point has it", receiver(fault=Fault.SLOW)),
-    Cause("the access point answers 500, and has it", receiver(fault=Fault.ERROR_AFTER)),
-    Cause("the access point's answer is nonsense, and it has it", receiver(fault=Fault.GARBAGE)),
-    Cause("the connection breaks, the access point does not find it",
-          receiver(fault=Fault.RESET)),
-    Cause("the access point answers 502, and does not find it",
-          receiver(fault=Fault.ERROR_BEFORE)),
-    Cause("the AS4 exchange has no end (TRANSPORT_ERROR, NO_SIGNAL_MESSAGE)",
-          answers(422, {
-              "success": False,
-              "errors": {"root": ["Failed to send document over Peppol network."]},
-              "deliveryFailure": {"channel": "peppol", "category": "no_signal_message"},
-          })),
+    lost("the answer is lost, the access point has it", Fault.LOST_ANSWER),
+    lost("the answer takes too long, the access point has it", Fault.SLOW),
+    lost("the access point answers 500, and has it", Fault.ERROR_AFTER),
+    lost("the access point's answer is nonsense, and it has it", Fault.GARBAGE),
+    lost("the connection breaks, the access point does not find it", Fault.RESET),
+    lost("the access point answers 502, and does not find it", Fault.ERROR_BEFORE),
+    as4_without_end("TRANSPORT_ERROR"),
+    as4_without_end("NO_SIGNAL_MESSAGE"),
+    as4_without_end("INVALID_SIGNAL_MESSAGE"),
     # AS4
     Cause("the first AS4 exchange fails (phoss-ap)", receiver(pending_polls=1), provider=PHOSS),
     Cause("the receiver's access point refuses (PEPPOL:NOT_SERVICED)",

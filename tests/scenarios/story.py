@@ -20,6 +20,7 @@ from unittest import mock
 
 from stdnum import ean
 
+from bot import notifier
 from sync import delivery, runtime
 from sync.delivery import Step
 from sync.embedded import EmbeddedStore
@@ -40,7 +41,9 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "documents.md"
 ORG = "T0LINDHOF"  # the workspace of the stand-in
 BATCH = 3  # invoices of one sync; more failures than this share a message
 SETTLE_SECONDS = 60.0  # limits, not waits: each wait ends with what it waits for
-TELL_SECONDS = 2.5  # in place of an hour, after which a person is told
+ASK_SECONDS = 0.3
+LOOK_SECONDS = 0.25  # all scenes are looked at in the loop that the app runs in
+TELL_SECONDS = 2.0  # in place of an hour, after which a person is told
 SUBMIT_SECONDS = 2.0  # in place of thirty
 BUTTONS = {"no": "invoice_retry", "asks": "invoice_send_again"}  # what a person presses then
 UPLOADED, FAILED, SENT = "Uploaded", "Peppol-Failed", "Peppol-Sent"
@@ -82,6 +85,7 @@ class Cause:
     later: Callable[[Scene], bool] = lambda _: True  # tried until it says that it was done
     taken: int = 0  # accepted before it went wrong, so that a second one is right
     outage: bool = False  # of the access point for everybody
+    slow: bool = False  # an attempt's deadline must pass, so it begins first
     expected: Expected | None = None  # else the documents' table says it
 
 
@@ -204,7 +208,8 @@ class Stage:
     def __init__(self, world: World, records: Records, scenes: Sequence[Scene]) -> None:
         self._world = world
         self._records = records
-        self.scenes = scenes
+        self.scenes = sorted(scenes, key=lambda one: not one.cause.slow)
+        self._asked = 0.0
 
     async def play(self) -> None:
         """All that happens, and what comes of it; then all is put right."""
@@ -226,10 +231,13 @@ class Stage:
         for scene in scenes:
             scene.begin()
             scene.neighbour = neighbour
-        await self._world.slack.command("/sevdesk sync")
-        await self._until(lambda: self._imported(neighbour))
+        await self._until(lambda: self._synced(neighbour))
 
-    async def _imported(self, invoice: Invoice) -> bool:
+    async def _synced(self, invoice: Invoice) -> bool:
+        """Whether the invoice was imported; asks for a sync, which one under way makes wait."""
+        if time.monotonic() > self._asked + ASK_SECONDS:
+            self._asked = time.monotonic()
+            await self._world.slack.command("/sevdesk sync")
         return await self._records.get(invoice.id) is not None
 
     async def tell(self, scenes: Sequence[Scene]) -> None:
@@ -241,7 +249,7 @@ class Stage:
                     scene.told = await self.look(scene) if scene.cause.later(scene) else None
             return all(s.told and not s.told.lacks(s.expected) for s in scenes)
 
-        await self._until(all_as_expected)
+        await self._until(all_as_expected, LOOK_SECONDS)
         await self._see_neighbours(one for one in scenes if not one.cause.outage)
 
     async def _see_neighbours(self, scenes: Iterable[Scene]) -> None:
@@ -253,7 +261,7 @@ class Stage:
         """Heal all, click where a person must, and note the end."""
         for scene in self.scenes:
             await self._put_right(scene)
-        await self._until(self._all_ended)
+        await self._until(self._all_ended, LOOK_SECONDS)
         await self._see_neighbours(one for one in self.scenes if one.cause.outage)
 
     async def _put_right(self, scene: Scene) -> None:
@@ -295,11 +303,11 @@ class Stage:
         lines = message.all_text.splitlines()
         return "\n".join(line for line in lines if (invoice.number or "") in line)
 
-    async def _until(self, condition: Callable[[], Any]) -> None:
+    async def _until(self, condition: Callable[[], Any], every: float = 0.05) -> None:
         """Wait for a condition; when time is up the tests say what is missing."""
         limit = time.monotonic() + SETTLE_SECONDS
         while not await condition() and time.monotonic() < limit:  # noqa: ASYNC110 - several stand-ins
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(every)
 
 
 def _buttons(message: Message | None, invoice_id: str) -> list[str]:
@@ -316,6 +324,8 @@ async def play(
         for target, name, value in (
             (runtime, "SUBMIT_SECONDS", SUBMIT_SECONDS),
             (delivery, "MAX_BACKOFF", timedelta(seconds=1)),
+            (notifier, "FIRST_PAUSE", 0.1),
+            (notifier, "LONGEST_PAUSE", 0.5),
         ):
             shortened.enter_context(mock.patch.object(target, name, value))
         told = timedelta(seconds=TELL_SECONDS)

@@ -39,14 +39,15 @@ def after_a_cut(provider: Provider) -> Expected:
 
 
 def _ways(provider: Provider) -> Iterator[Cause]:
-    refusal = Expected("failed", FAILED, "no", "could not deliver it: … no such mailbox")
+    refusal = Expected("failed", FAILED, "no", "could not deliver it … no such mailbox")
     for name, happen, expected in (
         ("delivered", receiver(pending_polls=1), DELIVERED),
         ("answer lost", receiver(fault=Fault.LOST_ANSWER, pending_polls=1), DELIVERED),
         ("cut, not taken", receiver(fault=Fault.RESET, faulty=1), after_a_cut(provider)),
         ("rejected", receiver(rejects=9, rejection="no such mailbox"), refusal),
     ):
-        yield Cause(way(provider, name), happen, provider, expected=expected)
+        slow = name in ("answer lost", "cut, not taken")
+        yield Cause(way(provider, name), happen, provider, slow=slow, expected=expected)
 
 
 def holds(xml: bytes) -> Happen:
