@@ -20,7 +20,7 @@ from tests.faults.web import Webs
 from tests.faults.world import World, open_world
 from tests.sandbox.access_points import Fault
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 TROUBLE = {"warning", "error", "critical"}
 

@@ -16,7 +16,7 @@ from tests.faults.processes import Launcher
 from tests.faults.test_hostile_xml import Watch
 from tests.faults.world import World, open_world
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 PAGE = 980  # rows of a list that one more request brings: 1,000 less the overlap
 KILLS = 5
@@ -32,7 +32,8 @@ async def first_sync(
 ) -> None:
     """Kill it at random pages and imports, then let it end, and count what it cost."""
     dice = random.Random(count)
-    async with open_world(directory, launcher, documents="none") as world:
+    settings = {"poll_seconds": 1 + count // 500}  # a poll reads lists of so many rows
+    async with open_world(directory, launcher, settings=settings, documents="none") as world:
         tenant = await world.connect()
         tenant.add(count)
         world.sevdesk.forget()

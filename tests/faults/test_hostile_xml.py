@@ -17,7 +17,7 @@ from tests.faults.world import Tenant, World, open_world
 from tests.sandbox.cii import Line
 from tests.sandbox.sevdesk import Invoice
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 CII = "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100"
 BOMB = (

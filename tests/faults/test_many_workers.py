@@ -18,7 +18,7 @@ from tests.sandbox.access_points import Fault, StandIn
 from tests.sandbox.sevdesk import Drop
 from tests.sandbox.sevdesk import Fault as SevdeskFault
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 SEED = 20261122
 FAULTS = (

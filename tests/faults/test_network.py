@@ -17,7 +17,7 @@ from tests.faults.line import Line, Trouble
 from tests.faults.processes import Launcher
 from tests.faults.world import World, open_world
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 BAD_SECONDS = 3.0
 RECOVERY_SECONDS = 1 + 60  # one poll of these worlds, and a minute

@@ -19,7 +19,7 @@ import pytest
 from tests.faults.processes import Launcher
 from tests.faults.world import Tenant, World, open_world
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 PROVIDERS = ("recommand", "e-invoice-be", "phoss-ap")
 POINTS = (

@@ -14,7 +14,7 @@ from tests.faults.traps import SPRUNG
 from tests.faults.web import Webs
 from tests.faults.world import Tenant, World, open_world
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 POINTS = (
     "before:slack:chat_postMessage",

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from tests.faults.processes import Launcher, Worker
 from tests.faults.world import Tenant, World, open_world
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
 PAUSED, RESUMED = "store cannot be used, work pauses", "store can be used again, work goes on"
 
