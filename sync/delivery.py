@@ -248,12 +248,20 @@ def refused(record: InvoiceRecord, reason: Reason, now: datetime) -> InvoiceReco
 def lost(record: InvoiceRecord, reason: Reason, now: datetime, policy: Policy) -> InvoiceRecord:
     """The answer was lost: *unknown*, not failed. Nobody settles it before its deadline."""
     at = max(now + policy.retry, record.attempt.deadline if record.attempt else now)
-    return enter(record, S.UNCONFIRMED, now, at=at, reason=reason)
+    return _told_in_time(record, enter(record, S.UNCONFIRMED, now, at=at, reason=reason))
 
 
 def absent(record: InvoiceRecord, now: datetime) -> InvoiceRecord:
     """The access point is certain that it never took the attempt: send it again."""
-    return enter(record, S.READY, now, at=now)
+    return _told_in_time(record, enter(record, S.READY, now, at=now))
+
+
+def _told_in_time(before: InvoiceRecord, after: InvoiceRecord) -> InvoiceRecord:
+    """`after` with the earlier deadline: losing one answer after another is no progress."""
+    deadlines = [at for at in (before.deadline, after.deadline) if at is not None]
+    return after.model_copy(
+        update={"deadline": min(deadlines, default=None), "overdue": before.overdue}
+    )
 
 
 def delivered(record: InvoiceRecord, status: str, now: datetime) -> InvoiceRecord:

@@ -557,3 +557,16 @@ async def test_a_mistake_in_a_sync_is_told_as_well(
     assert run.error.code == "internal"
     found = await connection(engine)
     assert (found.failures, found.last_error) == (1, run.error)
+
+
+async def test_an_access_point_that_loses_every_answer_is_told_once(
+    world: World, engine: Engine
+) -> None:
+    """It is certain each time that it has nothing, and nothing ever comes of it."""
+    world.provider.otherwise = Behaviour.LOST_NOT_TAKEN
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=3)
+    assert (await record(engine, "1")).overdue
+    entries = [e async for e in engine.service.audit(ORG)]
+    assert [e.action for e in entries].count("overdue") == 1
