@@ -127,7 +127,7 @@ async def _finished(call: Call, run_id: str) -> SyncRun | None:
     pause = 0.25
     loop = asyncio.get_running_loop()
     end = loop.time() + WATCH_SECONDS
-    while loop.time() < end:
+    while loop.time() < end and not call.deps.tasks.ending:
         run = await call.deps.service.run(call.caller.org, run_id)
         if run is not None and run.finished_at is not None:
             return run

@@ -52,6 +52,7 @@ class Tasks:
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
+        self.ending = False  # the process is to end: who only watches something gives up
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Start `work`; its failure is logged under `name`, never lost."""
@@ -72,6 +73,7 @@ class Tasks:
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> int:
         """Wait for what runs, then cancel the rest; how many were cancelled."""
+        self.ending = True
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         while self._running and (left := end - loop.time()) > 0:

@@ -76,7 +76,9 @@ async def erase(deps: Deps, org: str, at: float) -> None:
     if at and at < int(await deps.workspaces.since(org)):  # Slack's times are whole seconds
         log.info("late event of an earlier installation", org=org)
         return
-    # Not beside a notifier that is telling something: it would write down where it told it.
+    # First of all durable: a process that dies while it waits leaves the rest to the sweep.
+    await deps.service.erase(org)
+    # Once more when no notifier is telling something: it would write down where it told it.
     async with deps.store.waited_lease(org, NOTIFIER, LEASE_SECONDS, ERASE_WAIT):
         await deps.service.erase(org)
         await deps.workspaces.remove(org)
