@@ -50,7 +50,11 @@ async def measure() -> list[Figure]:
 
 
 async def _shape(name: str, processes: list[str]) -> list[Figure]:
-    async with stand_ins() as world, _running(world, processes), _clicking() as clicker:
+    async with (
+        stand_ins() as world,
+        _running(world, processes) as pid,
+        _clicking() as clicker,
+    ):
         await _connect(world)
         looks, sends = _targets(world, *LOOKS), _targets(world, *LOOKS, "invoices_send_all")
         idle: list[float] = []
@@ -61,11 +65,15 @@ async def _shape(name: str, processes: list[str]) -> list[Figure]:
         busy: list[float] = []
         while _unsent(world):
             busy += await _burst(world, clicker, sends)
+        ran, waited = _processor(pid)
         return [
             *spread(f"{name}: acknowledged, nothing in work", idle, "ms"),
             *spread(f"{name}: acknowledged, {INVOICES} in work", busy, "ms"),
             Figure(f"{name}: clicks while in work", len(busy), ""),
             Figure(f"{name}: {INVOICES} delivered meanwhile", time.monotonic() - began, "s"),
+            Figure(
+                f"{name}: time that it waited for a processor", waited / (ran + waited) * 100, "%"
+            ),
         ]
 
 
@@ -73,8 +81,8 @@ async def _shape(name: str, processes: list[str]) -> list[Figure]:
 
 
 @asynccontextmanager
-async def _running(world: World, processes: list[str]) -> AsyncIterator[None]:
-    """`xtool …`, each in a process of its own, on one store."""
+async def _running(world: World, processes: list[str]) -> AsyncIterator[int]:
+    """`xtool …`, each in a process of its own, on one store; the id of the one that answers."""
     for _ in range(INVOICES):
         line = Line("Wartung", Decimal("1.5"), Decimal("78.50"), unit="HUR")
         world.seeded.account.add_invoice(world.seeded.hotel, [line])
@@ -86,7 +94,7 @@ async def _running(world: World, processes: list[str]) -> AsyncIterator[None]:
             world.address = f"http://127.0.0.1:{environment['PORT']}"
             await _until_ready(world.address)
             world.slack.connect_app(f"{world.address}/slack/events")
-            yield
+            yield running[0].pid
         finally:
             for process in running:
                 process.terminate()
@@ -121,6 +129,12 @@ def _environment(world: World, directory: str, store: str, port: int) -> dict[st
     }
 
 
+def _processor(pid: int) -> tuple[int, int]:
+    """Nanoseconds that a process ran, and that it was ready to run while others did (Linux)."""
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(ran), int(waited)
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -150,7 +164,7 @@ async def _connect(world: World) -> None:
 def _unsent(world: World) -> bool:
     """Whether one of the invoices is still on its way; none may go twice."""
     account, sender = world.seeded.account, "9930:DE136695976"
-    mine = [one for one in account.invoices.values() if one.contact == world.seeded.hotel]
+    mine = [one for one in account.invoices.values() if one.contact == world.seeded.hotel.id]
     assert all(world.access_point.count(sender, one.number or "") <= 1 for one in mine)
     todo = [one for one in mine if one.e_invoice]
     return any(account.tags_of(one) != ["xTool-Peppol-Sent"] for one in todo)

@@ -1,4 +1,5 @@
-"""`make gallery`: a picture of every card in both languages, and the page that shows them.
+"""`make gallery`: a picture of every card in both languages, the page that shows them, and the
+picture of the README.
 
 The cards come from the app's own builders, are checked against Slack's limits, and are drawn by
 the sandbox page's own scripts in headless Chromium. The clock in the page stands still.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -27,6 +29,7 @@ from tests.sandbox.console import Console
 from tests.sandbox.console_state import Parts, slack_state
 from tests.sandbox.gallery_kit import Message, Picture, Shot, in_order
 from tests.sandbox.png import with_palette
+from tests.sandbox.run import sandbox
 from tests.sandbox.slack import FakeSlack
 from tests.sandbox.slack.validation import validate_message, validate_view
 
@@ -34,6 +37,7 @@ CARDS = (gallery_cards, gallery_answers)  # importing them adds their pictures
 PICTURES = tuple(in_order())
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FOLDER = DOCS / "slack"
+LIMIT = 60.0  # seconds
 BEGIN, END = "<!-- gallery -->", "<!-- end of gallery -->"
 LOCALES = {"en": "en-GB", "de": "de-DE"}
 NAMES = {"en": "English", "de": "Deutsch"}
@@ -63,6 +67,11 @@ def payload(shot: Shot) -> dict[str, Any]:
     if problems:
         raise ValueError(f"Slack would refuse this: {problems}")
     return shown
+
+
+def fingerprint(shot: Shot) -> str:
+    """Names what is shown, so that a picture of an older card can be told."""
+    return hashlib.sha256(json.dumps(payload(shot), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def filename(picture: Picture, language: str) -> str:
@@ -125,12 +134,17 @@ class Studio:
             const b = document.querySelector({json.dumps(selector)}).getBoundingClientRect();
             return {{x: Math.floor(b.x), y: Math.floor(b.y), width: Math.ceil(b.width),
                      height: Math.ceil(b.height), scale: 1}}; }})()""")
-        answer = await self._page.call(
-            "Page.captureScreenshot", format="png", clip=box, captureBeyondViewport=True
+        return await small_picture(
+            self._page, fingerprint(shot), clip=box, captureBeyondViewport=True
         )
-        found = await self._page.js(f"gallery.shrink({json.dumps(answer['data'])})")
-        colours, pixels = (base64.b64decode(found[key]) for key in ("colours", "pixels"))
-        return with_palette(found["width"], found["height"], colours, pixels)
+
+
+async def small_picture(page: Page, source: str = "", **how: Any) -> bytes:
+    """A PNG with a palette of what the page shows. It must have loaded `gallery.js`."""
+    answer = await page.call("Page.captureScreenshot", format="png", **how)
+    found = await page.js(f"gallery.shrink({json.dumps(answer['data'])})")
+    colours, pixels = (base64.b64decode(found[key]) for key in ("colours", "pixels"))
+    return with_palette(found["width"], found["height"], colours, pixels, source=source)
 
 
 @asynccontextmanager
@@ -163,6 +177,26 @@ async def shoot(pictures: list[Picture]) -> None:
                 await asyncio.to_thread(path.write_bytes, png)
 
 
+async def shoot_sandbox() -> None:
+    """The picture of the README: a failure with Retry send, beside sevDesk's tags."""
+    async with sandbox() as (world, url), browser() as page:
+        await page.open(url, width=1440, height=900)
+        await page.see("body[data-ready]")
+        await page.type("#command", "/sevdesk connect", enter=True)
+        await page.type(".modal input", world.token)
+        await page.click("#submit")
+        await page.until("document.querySelector('.modal .alert.success')", LIMIT)
+        await page.click("#cancel")
+        rejected = world.seeded.rejected_invoice
+        await page.see(f'[data-action="invoice_retry"][data-value="{rejected.id}"]', LIMIT)
+        await page.until("document.querySelectorAll('.chip.green').length >= 12", LIMIT)
+        await page.until("[...document.images].every((image) => image.complete)")
+        await page.until("!document.querySelector('.busy, .updated, .changed')", LIMIT)
+        await page.js("import('/page/gallery.js').then(() => true)")
+        picture = await small_picture(page)
+    await asyncio.to_thread((DOCS / "sandbox.png").write_bytes, picture)
+
+
 def tidy() -> None:
     """Remove pictures of cards that there are no more, and bring the page up to date."""
     wanted = {filename(picture, language) for picture in PICTURES for language in LANGUAGES}
@@ -178,6 +212,8 @@ def main(names: list[str]) -> int:
     chosen = [picture for picture in PICTURES if not names or picture.name in names]
     FOLDER.mkdir(exist_ok=True)
     asyncio.run(shoot(chosen))
+    if not names:
+        asyncio.run(shoot_sandbox())
     tidy()
     return 0 if chosen else 2
 

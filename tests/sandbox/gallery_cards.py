@@ -15,7 +15,14 @@ from bot.cards import summarise
 from bot.reasons import in_words
 from bot.texts import Texts, channel_link, mention
 from sync.errors import Reason
-from sync.model import InvoiceRecord, InvoiceState, Overview, SyncRun
+from sync.model import (
+    InvoiceRecord,
+    InvoiceState,
+    Overview,
+    PeppolResponse,
+    ResponseKind,
+    SyncRun,
+)
 from tests.sandbox import gallery_data as data
 from tests.sandbox.gallery_kit import Chapter, Message, Shot, View, only_you, picture, shown
 
@@ -292,10 +299,20 @@ def retry_already(t: Texts) -> Shot:
     return only_you(t, said)
 
 
-@picture(Chapter.FAILURES, "Overdue", "Delivery takes longer than it should; xTool goes on asking.")
-def overdue(t: Texts) -> Shot:
+@picture(
+    Chapter.FAILURES, "Never reported", "Accepted, but delivery has not been reported for days."
+)
+def never_reported(t: Texts) -> Shot:
     record = data.record(2, S.SUBMITTED, attempts=1, overdue=True, attempt=data.attempt())
     return _failure(t, record)
+
+
+@picture(Chapter.FAILURES, "Takes long", "Not handed over within its time; xTool goes on trying.")
+def overdue(t: Texts) -> Shot:
+    busy = Reason(
+        code="peppol.access_point.busy", params={"provider": "Recommand", "status": "503"}
+    )
+    return _failure(t, data.record(1, S.READY, overdue=True, reason=busy, attempts=3))
 
 
 @picture(
@@ -310,6 +327,14 @@ def unconfirmed(t: Texts) -> Shot:
 @picture(Chapter.FAILURES, "Send again", "The question behind *Send again*, with the risk.")
 def send_again_question(t: Texts) -> Shot:
     return _failure(t, data.unconfirmed(), ask="invoice_send_again")
+
+
+@picture(Chapter.FAILURES, "Objection", "Delivered, but the customer rejects the invoice or asks.")
+def objection(t: Texts) -> Shot:
+    said = PeppolResponse(
+        kind=ResponseKind.INVOICE_RESPONSE, code="RE", text="PO-88412 ist abgerechnet", at=data.NOW
+    )
+    return _failure(t, data.record(2, S.SENT, attempts=1, responses=(said,)))
 
 
 @picture(Chapter.FAILURES, "Solved elsewhere", "A failed invoice was paid in the meantime.")
