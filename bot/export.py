@@ -87,10 +87,16 @@ def newest(t: Texts, entries: Sequence[AuditEntry]) -> Card:
             "export.line",
             at=entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
             actor=mention(entry.actor),
-            action=clean(entry.action, 60),
             number=clean(entry.number, 60),
-            after=clean(entry.after, 30),
+            what=_in_words(t, entry),
         )
         for entry in entries[-SHOWN:]
     ]
     return kit.card(title, [kit.section(title), *paragraphs(lines)])
+
+
+def _in_words(t: Texts, entry: AuditEntry) -> str:
+    """What happened, in the reader's language; the file keeps the codes."""
+    state = f"state.{entry.after}"
+    known = entry.after and t.has(state)
+    return t.plain(state) if known else clean(entry.action, 60)

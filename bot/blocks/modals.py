@@ -46,7 +46,7 @@ def connect(
     if current and current.state is not ConnectionState.DISCONNECTED:
         name = clean(current.account_name, 80)
         blocks.append(kit.section(t.md("connect.replace", account=name)))
-    else:
+    elif not error:
         blocks.append(kit.section(t.md("connect.intro")))
     token: Block = {
         "type": "plain_text_input",

@@ -212,13 +212,13 @@ def overview(**changes: Any) -> Overview:
 def audit() -> list[AuditEntry]:
     """The newest lines of the audit list."""
     steps = (
-        ("xTool", "imported", "RE-1007", "imported"),
-        ("xTool", "submitted", "RE-1007", "submitted"),
-        ("xTool", "failed", "RE-1007", "failed"),
-        (MEMBER, "retried", "RE-1007", "ready"),
-        ("xTool", "sent", "RE-1007", "sent"),
+        ("xTool", "RE-1007", "imported"),
+        ("xTool", "RE-1007", "submitting"),
+        ("xTool", "RE-1007", "failed"),
+        (MEMBER, "RE-1007", "ready"),
+        ("xTool", "RE-1007", "sent"),
     )
     return [
-        AuditEntry(at=NOW + timedelta(minutes=n), actor=who, action=what, number=number, after=to)
-        for n, (who, what, number, to) in enumerate(steps)
+        AuditEntry(at=NOW + timedelta(minutes=n), actor=who, action=to, number=number, after=to)
+        for n, (who, number, to) in enumerate(steps)
     ]
