@@ -35,6 +35,7 @@ async def an_hour(world: World, engine: Engine, orgs: dict[str, SevdeskAccount])
             polls += 1
     engine.jobs.deliveries.clear()
     engine.jobs.polls.clear()
+    engine.process.points.clear()
     return polls
 
 

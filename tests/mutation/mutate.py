@@ -111,7 +111,8 @@ def _with[N: ast.AST](node: N, **changes: object) -> N:
 
 
 def mutants(source: str) -> Iterator[Mutant]:
-    """All of them. Annotations, docstrings and imports are not code that does anything."""
+    """All of them. Annotations, docstrings and imports do nothing; words of enumerations
+    could be any."""
     tree = ast.parse(source)
     lines = source.splitlines()
     for parent, name, index, node in list(_places(tree)):
@@ -141,12 +142,20 @@ def _places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]
                 continue
             if isinstance(child, (ast.Import, ast.ImportFrom, ast.TypeAlias, ast.JoinedStr)):
                 continue
+            if isinstance(node, ast.ClassDef) and _is_word(child):
+                continue
             yield node, name, index, child
             yield from _places(child)
 
 
 def _is_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_word(node: ast.AST) -> bool:
+    """A member of an enumeration, whose text is compared with nothing but itself."""
+    value = node.value if isinstance(node, ast.Assign) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def run_tests(path: str, source: str, tests: list[str]) -> int:

@@ -588,3 +588,40 @@ def test_a_reexport_is_the_next_import_and_knows_nothing_of_the_last() -> None:
         "tag_retry_at": None,
     }
     assert has(after, fresh | UNPREPARED)
+
+
+# ---- deadlines over several answers, ids of earlier attempts --------------------------------
+
+
+@pytest.mark.parametrize(("before", "expected"), [(MINUTE, MINUTE), (9 * HOUR, HOUR / 4)])
+def test_losing_one_answer_after_another_is_told_by_the_earliest_deadline(
+    before: timedelta, expected: timedelta
+) -> None:
+    found = record(S.SUBMITTING, deadline=NOW + before)
+    assert delivery.lost(found, LOST, NOW, POLICY).deadline == NOW + expected
+
+
+def test_an_attempt_that_was_absent_keeps_the_deadline_of_its_loss() -> None:
+    found = record(S.UNCONFIRMED, deadline=NOW + MINUTE)
+    assert delivery.absent(found, NOW).deadline == NOW + MINUTE
+    assert delivery.absent(record(S.UNCONFIRMED), NOW).deadline == NOW + HOUR
+
+
+def test_who_was_told_of_a_lost_answer_is_not_told_again_by_the_next() -> None:
+    assert delivery.absent(record(S.UNCONFIRMED, overdue=True), NOW).overdue is True
+    assert delivery.lost(record(S.SUBMITTING, overdue=True), LOST, NOW, POLICY).overdue is True
+    assert delivery.lost(record(S.SUBMITTING), LOST, NOW, POLICY).overdue is False
+
+
+def test_a_reexport_remembers_the_ids_of_earlier_attempts() -> None:
+    again = record(S.SENT, attempt=attempt(provider_id="p-3"), earlier=("p-1", "p-2"))
+    assert delivery.reexported(again, "run", "", NOW).earlier == ("p-1", "p-2", "p-3")
+    never = record(S.FAILED, attempt=attempt(), earlier=("p-1",))
+    assert delivery.reexported(never, "run", "", NOW).earlier == ("p-1",)
+    assert delivery.reexported(record(S.SENT), "run", "", NOW).earlier == ()
+
+
+def test_only_the_last_twenty_ids_are_remembered() -> None:
+    many = tuple(f"p-{i}" for i in range(20))
+    found = record(S.SENT, attempt=attempt(provider_id="last"), earlier=many)
+    assert delivery.reexported(found, "run", "", NOW).earlier == (*many[1:], "last")

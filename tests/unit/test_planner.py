@@ -540,3 +540,21 @@ def test_several_tags_stay_where_sevdesk_removes_none() -> None:
 def test_nothing_is_planned_for_records_of_paid_invoices() -> None:
     found = plan(snapshot(row(status="1000"), records=[record(S.SENT, tagged_at=LONG_AGO)]))
     assert found == Plan()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fetched"),
+    [
+        ({}, True),
+        ({"state": S.READY}, False),
+        ({"refetch": True}, False),
+        ({"revision": "2"}, False),
+        ({"tag_seen": False}, False),
+    ],
+)
+def test_an_invoice_that_changed_while_it_waited_is_prepared_afresh(
+    changes: dict[str, Any], fetched: bool
+) -> None:
+    waiting = record(**{"state": S.WAITING, "revision": "1"} | changes)
+    found = plan(snapshot(row(revision="2"), records=[waiting], tags=[invoice_tag()]))
+    assert [r.invoice_id for r in found.changed] == ["1"] * fetched
