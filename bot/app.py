@@ -78,6 +78,10 @@ class Bot:
         """To be called for each organisation about once a minute in the worker."""
         await self.notifier.tick(org, now)
 
+    def end(self) -> None:
+        """The process is to end: nothing new is told, what is being told is finished."""
+        self.notifier.end()
+
     async def aclose(self) -> None:
         """Finish what runs, then close the connections to Slack."""
         await self.deps.tasks.drain()

@@ -12,6 +12,7 @@ events after giving it back, so nothing that arrives in between waits for the ne
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -97,14 +98,15 @@ class Notifier:
         announcer: Announcer,
         *,
         monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         self._service = service
         self._store = store
         self._cards = cards
         self._announcer = announcer
         self._monotonic = monotonic
-        self._sleep = sleep
+        self._ending = asyncio.Event()
+        self._sleep = sleep or self._pause
         self._paces: dict[str, Pace] = {}
         self._telling: set[str] = set()
 
@@ -124,9 +126,17 @@ class Notifier:
         finally:
             self._telling.discard(org)
 
+    def end(self) -> None:
+        """The process is to end: pauses are over, and what is not told yet is left to others."""
+        self._ending.set()
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+
     async def _notify(self, org: str) -> None:
         waited = 0.0
-        while await self._backlog(org):
+        while not self._ending.is_set() and await self._backlog(org):
             async with self._store.lease(org, NOTIFIER, LEASE_SECONDS) as lease:
                 if lease is not None:
                     if not await self._drain(org, lease):
@@ -151,6 +161,8 @@ class Notifier:
         failures = 0
         while True:
             await self._calm(org)
+            if self._ending.is_set():
+                return False
             events = await self._service.events(org, await self._store.cursor(org), BATCH)
             if not events:
                 return True

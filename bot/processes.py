@@ -58,6 +58,7 @@ async def run(
         await stop.wait()
         log.info("stopping")
         runtime.stopping.ask()
+        bot.end()
 
 
 def _bot(runtime: Runtime, settings: BotSettings) -> Bot:

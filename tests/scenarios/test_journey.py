@@ -19,7 +19,7 @@ SECONDS = 20.0  # a limit, not a wait: every wait ends with the change it waits 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    async with stand_ins() as world, world.app():
+    async with stand_ins(poll_seconds=1) as world, world.app():
         yield world
 
 
