@@ -92,6 +92,7 @@ async def test_ten_thousand_invoices(
     await first_sync(tmp_path, launcher, 10_000, figure)
 
 
+@pytest.mark.slow
 async def test_hundred_invoices(
     launcher: Launcher, tmp_path: Path, figure: Callable[[str], None]
 ) -> None:

@@ -90,6 +90,7 @@ async def test_a_paused_worker_does_not_send_again_from_any_point(
 REMAINDER = {"recommand": 0, "e-invoice-be": 0, "phoss-ap": 1}
 
 
+@pytest.mark.slow
 async def test_a_pause_right_before_the_bytes_leaves_the_documented_remainder(
     launcher: Launcher, tmp_path: Path
 ) -> None:

@@ -131,3 +131,14 @@ def stories() -> Stories:
         return asyncio.run(play(provider, mine, documented()))
 
     return told
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A provider's story takes ten seconds and more: by default only Recommand's is played."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            values = item.callspec.params.values()
+            providers = {str(getattr(value, "provider", value)) for value in values}
+            if providers & {"e-invoice-be", "phoss-ap"}:
+                item.add_marker(pytest.mark.slow)
