@@ -8,6 +8,9 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from bot.settings import BotSettings
 from sync.errors import ConfigurationError, StoreError
@@ -120,7 +123,7 @@ def _manifest(parsed: argparse.Namespace) -> int:
     from bot.manifest import EXAMPLE_URL, manifest_for, to_yaml  # noqa: PLC0415 - as above
 
     if parsed.check:
-        return _check_manifest(to_yaml(manifest_for(EXAMPLE_URL)))
+        return _check_manifest(manifest_for(EXAMPLE_URL))
     try:
         print(to_yaml(manifest_for(parsed.url)), end="")
     except ValueError as error:
@@ -129,9 +132,13 @@ def _manifest(parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _check_manifest(wanted: str) -> int:
-    path = Path("manifest.yml")
-    if path.is_file() and path.read_text(encoding="utf-8") == wanted:
+def _check_manifest(wanted: dict[str, Any]) -> int:
+    """Compare what the file says; comments and layout are the file's own."""
+    try:
+        found = yaml.safe_load(Path("manifest.yml").read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        found = None
+    if found == wanted:
         print("manifest.yml is what the code needs")
         return 0
     print("xtool: manifest.yml is not what the code needs; see bot/manifest.py", file=sys.stderr)
