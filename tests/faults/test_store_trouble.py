@@ -42,6 +42,7 @@ async def recovers(world: World, worker: Worker) -> None:
     await world.until_quiet(40)
     assert worker.alive
     await world.check_promises()
+    await world.until(lambda: bool(worker.logged(RESUMED)), 10, "the worker says that it goes on")
     lines = [entry["event"] for entry in worker.log() if entry.get("level") != "info"]
     assert lines == [PAUSED, RESUMED]
 
