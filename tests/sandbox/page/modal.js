@@ -74,8 +74,14 @@ async function finish(v, local) {
     const key = `${b.block_id}\n${b.element.action_id}`;
     if (key in mine) values[b.block_id] = mine[key];
   }
+  // From here on the view itself holds what was typed, and forgets it when the field goes: two
+  // updates may arrive as one, and the view between them is never drawn here.
+  const typed = { ...mine };
+  for (const key of Object.keys(mine)) delete mine[key];
   const answer = await act({ kind: "submit", user: window_.user, view: v.id, values });
-  if (answer.fields) showProblems(local.box, answer.fields);
+  if (!answer.fields) return;
+  Object.assign(mine, typed);
+  showProblems(local.box, answer.fields);
 }
 
 // What Slack's own client refuses: required fields, lengths.
