@@ -74,7 +74,10 @@ def gone(pid: int, within: float = 5.0) -> bool:
     """Whether a process ends within some seconds; a zombie counts as ended."""
     until = time.monotonic() + within
     while time.monotonic() < until:
-        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
             return True
         time.sleep(0.01)
     return False

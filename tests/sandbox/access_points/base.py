@@ -7,6 +7,7 @@ nothing of it is reachable over HTTP.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ class DroppedError(Exception):
     """The connection is to be cut without an answer."""
 
 
-class StandIn:
+class StandIn(ABC):
     """Base of the stand-ins: one account, one network of receivers."""
 
     def __init__(self) -> None:
@@ -134,17 +135,17 @@ class StandIn:
             await self._runner.cleanup()
             self._runner = None
 
+    @abstractmethod
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """The provider's paths."""
-        raise NotImplementedError
 
+    @abstractmethod
     def authorized(self, request: web.Request) -> bool:
         """Whether the credentials are right."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refusal(self) -> web.Response:
         """The provider's 401."""
-        raise NotImplementedError
 
     # what tests and the page use
 
@@ -170,9 +171,9 @@ class StandIn:
         """How many requests tried to submit a document."""
         return sum(1 for method, path, _ in self.requests if self.is_submission(method, path))
 
+    @abstractmethod
     def is_submission(self, method: str, path: str) -> bool:
         """Whether a logged request is one that hands a document over."""
-        raise NotImplementedError
 
     # what the stand-ins use
 
