@@ -57,9 +57,9 @@ def test_a_parameter_entity_is_refused() -> None:
 def test_an_entity_bomb_is_refused_before_it_grows() -> None:
     bomb = with_prolog(BOMB.format(more=BOMB_LINES)).replace(b"<ram:Content>", b"<ram:Content>&m;")
     tracemalloc.start()
-    started = time.monotonic()
+    started = time.process_time()
     assert refusal(bomb) == "document.doctype"
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert tracemalloc.get_traced_memory()[1] < 5_000_000
     tracemalloc.stop()
 
@@ -80,9 +80,9 @@ def test_a_doctype_that_is_only_text_is_no_doctype() -> None:
 
 def test_fifty_megabytes_are_refused_at_once() -> None:
     large = load() + b" " * 50_000_000
-    started = time.monotonic()
+    started = time.process_time()
     assert refusal(large) == "document.too_large"
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_exactly_the_limit_is_still_read() -> None:
@@ -122,9 +122,9 @@ def test_deep_nesting_is_refused() -> None:
 
 
 def test_more_elements_than_ten_thousand_lines_need_are_refused() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert refusal(b"<a>" + b"<b/>" * (guard.MAX_ELEMENTS + 1) + b"</a>") == "document.too_complex"
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_an_element_with_many_attributes_is_refused() -> None:

@@ -134,19 +134,21 @@ async def test_closing_ends_the_process_and_the_work_in_it() -> None:
 
 async def test_the_loop_is_not_blocked_by_a_large_document() -> None:
     async with DocumentWorker() as documents:
-        stalls = []
+        turns = []
 
         async def watch() -> None:
             while True:
-                before = time.perf_counter()
+                before = time.thread_time()
                 await asyncio.sleep(0.005)
-                stalls.append(time.perf_counter() - before - 0.005)
+                turns.append(time.thread_time() - before)
 
         watching = asyncio.create_task(watch())
         await documents.make(many_lines(1_000), PLAN)
         watching.cancel()
-        # 50 ms is the promise, measured by the benchmark; a busy test machine needs more room.
-        assert max(stalls) < 0.25
+        # The time of this thread alone, since a busy machine stalls us too; a loop that waits for
+        # the other process would have no turns. The benchmark measures by the clock on the wall.
+        assert max(turns) < 0.1
+        assert len(turns) > 10
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -87,7 +87,7 @@ class Screen:
         who = self.user(user).id
         return [notice.code for notice in self.core.notices if notice.user == who]
 
-    async def wait_for[T](self, predicate: Callable[[], T], timeout: float = 5.0) -> T:  # noqa: ASYNC109 - a limit in seconds is what a test states
+    async def wait_for[T](self, predicate: Callable[[], T], timeout: float = 20.0) -> T:  # noqa: ASYNC109 - a limit in seconds is what a test states
         """Wait until `predicate()` is true and return its value; woken by each change."""
         return await self.core.changes.wait_for(predicate, timeout)
 
