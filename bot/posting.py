@@ -4,6 +4,9 @@ The intent is stored before a message is posted and its timestamp after. A proce
 between leaves an intent without a timestamp: the card is posted again, so a person may see it
 twice but never not at all. Reading the channel to find out would need a scope for all its
 messages.
+
+The same holds for a post whose answer was lost. While a line takes requests and brings no answers
+each try would be one more message, so before another post Slack is asked something harmless.
 """
 
 from __future__ import annotations
@@ -90,6 +93,8 @@ class Poster:
                 updated = await self._update(org, key, posted, card)
                 if updated or not create:
                     return updated
+            elif posted:
+                await self._slack.call(await self.token(org), "auth_test")
             return await self._create(org, key, card, channel=channel, thread_ts=thread_ts)
 
     async def _update(self, org: str, key: str, posted: Posted, card: Card) -> Posted | None:

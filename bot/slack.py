@@ -105,11 +105,18 @@ class SlackRefusedError(SlackError):
 
 
 def classify(method: str, error: SlackApiError) -> SlackError:
-    """What an answer with `ok: false` or a status other than 200 means."""
+    """What an answer with `ok: false` or a status other than 200 means.
+
+    Slack's own word always has `ok`. What has not is of something in between, a proxy or a portal:
+    it says neither that Slack refused nor that nothing was done.
+    """
     response: Any = error.response
     data = response.data if hasattr(response, "data") else response
     code = str(data.get("error") or "") if isinstance(data, Mapping) else ""
-    status = int(getattr(response, "status_code", 200) or 200)
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 200)
+    if not (isinstance(data, Mapping) and "ok" in data):
+        code = f"http_{status}" if status != 200 else "bad_answer"
+        return SlackUnavailableError(method, code, _retry_after(response))
     if status == 429 or code in _LATER or status >= 500:
         return SlackUnavailableError(method, code or f"http_{status}", _retry_after(response))
     classes: tuple[tuple[set[str], type[SlackError]], ...] = (
@@ -165,8 +172,9 @@ class SlackClients:
 
     async def call(self, token: str, method: str, **arguments: Any) -> Mapping[str, Any]:
         """One call, once. Raises `SlackError`. `method` is slack_sdk's name, `chat_postMessage`."""
+        call = getattr(self.web(token), method)
         try:
-            response = await getattr(self.web(token), method)(**arguments)
+            response = await call(**arguments)
         except SlackApiError as error:
             raised = classify(method, error)
             SLACK_CALLS.labels(method, type(raised).__name__).inc()
@@ -174,7 +182,7 @@ class SlackClients:
         except (aiohttp.ClientError, TimeoutError, SlackClientError, OSError) as error:
             SLACK_CALLS.labels(method, "SlackUnavailableError").inc()
             raise SlackUnavailableError(method, type(error).__name__) from None
-        except ValueError:  # an answer that is no JSON, from a proxy or a broken Slack
+        except (ValueError, AttributeError):  # no JSON, or no object: of a proxy, or slack_sdk's
             SLACK_CALLS.labels(method, "SlackUnavailableError").inc()
             raise SlackUnavailableError(method, "bad_answer") from None
         SLACK_CALLS.labels(method, "ok").inc()

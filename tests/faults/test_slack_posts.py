@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from bot.store import BotStore
+from tests.faults.channel import posts, telling
 from tests.faults.processes import Launcher
 from tests.faults.traps import SPRUNG
-from tests.faults.web import Webs
-from tests.faults.world import Tenant, World, open_world
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -21,25 +17,6 @@ POINTS = (
     "after:slack:chat_postMessage",
     "before:trim_events",
 )
-
-
-@asynccontextmanager
-async def telling(directory: Path, launcher: Launcher) -> AsyncIterator[tuple[World, Webs, Tenant]]:
-    """Workers with the real notifier, and the channel that they tell."""
-    async with open_world(directory, launcher) as world, Webs(world, 0) as webs:
-        world.knobs["slack"] = webs.settings()
-        org = webs.slack.core.team_id
-        tenant = await world.connect(org)
-        channel = webs.slack.channel("invoices").id
-        await BotStore(world.rt.clients).change_prefs(org, channel=channel, owner="U1")
-        await world.finish_first_sync(tenant)
-        yield world, webs, tenant
-
-
-def posts(webs: Webs, number: str | None) -> int:
-    """How many messages of their own tell of an invoice."""
-    found = webs.slack.messages("invoices", replies=False)
-    return sum(1 for message in found if number and number in message.text)
 
 
 @pytest.mark.timeout(120)

@@ -8,7 +8,9 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
+from urllib.parse import urlsplit
 
+from tests.faults.line import Line
 from tests.faults.processes import Worker
 from tests.faults.world import World
 from tests.sandbox.slack import FakeSlack
@@ -27,9 +29,11 @@ def free_port() -> int:
 class Webs:
     """Some web processes behind one Slack; requests go to them in turn."""
 
-    def __init__(self, world: World, count: int) -> None:
-        """Not started yet."""
+    def __init__(self, world: World, count: int, *, on_line: bool = False) -> None:
+        """Not started yet. `on_line`: the app reaches Slack through `line` only."""
         self._world = world
+        self._on_line = on_line
+        self.line = Line(0)
         self.slack = FakeSlack(SIGNING_SECRET, BOT_TOKEN)
         self._ports = [free_port() for _ in range(count)]
         self.workers: list[Worker] = []
@@ -39,6 +43,8 @@ class Webs:
     async def __aenter__(self) -> Self:
         """Start Slack and the processes."""
         await self.slack.start()
+        if self._on_line:
+            await self._put_line()
         for port in self._ports:
             self.workers.append(self._world.start(slack=self.settings(port), web=True, work=False))
         await self._world.until(
@@ -48,7 +54,16 @@ class Webs:
 
     async def __aexit__(self, *_: object) -> None:
         """Stop Slack; the processes end with the world."""
+        await self.line.stop()
         await self.slack.stop()
+
+    async def _put_line(self) -> None:
+        """Between the app and Slack: its API and the addresses that answers are posted to."""
+        port = urlsplit(self.slack.core.api_root).port
+        assert port is not None
+        self.line = Line(port)
+        await self.line.start()
+        self.slack.core.api_root = f"http://127.0.0.1:{self.line.port}"
 
     def settings(self, port: int = 0) -> dict[str, str | int]:
         """The bot's settings of one process."""
@@ -58,6 +73,10 @@ class Webs:
             "slack_api_url": self.slack.api_url,
             "port": port,
         }
+
+    def turn_to(self, number: int) -> None:
+        """What people do from now on reaches the n-th web process."""
+        self.slack.connect_app(f"http://127.0.0.1:{self._ports[number]}/slack/events")
 
     @asynccontextmanager
     async def asked_all_the_time(self) -> AsyncIterator[None]:
@@ -72,8 +91,8 @@ class Webs:
 
     async def _ask(self) -> None:
         while True:
-            for port in self._ports:
-                self.slack.connect_app(f"http://127.0.0.1:{port}/slack/events")
+            for number in range(len(self._ports)):
+                self.turn_to(number)
                 delivery = await self.slack.command("/sevdesk status")
                 if (delivery.status, delivery.error) == (200, ""):
                     self.answered += 1

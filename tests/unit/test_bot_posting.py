@@ -116,6 +116,19 @@ async def test_a_death_between_post_and_store_tells_again(given: Kit) -> None:
     assert len(given.slack.messages(CHANNEL)) == 2
 
 
+async def test_a_line_that_loses_every_answer_makes_one_message_more_and_not_many(
+    given: Kit,
+) -> None:
+    await given.poster.token(ORG)  # whose token it is, was asked before
+    given.slack.faults.add("*", "drop_after", times=None)
+    for _ in range(10):
+        with pytest.raises(SlackUnavailableError):
+            await given.poster.put(ORG, "run:1", CHANNEL, saying("one"))
+    given.slack.faults.clear()
+    await given.poster.put(ORG, "run:1", CHANNEL, saying("one"))
+    assert len(given.slack.messages(CHANNEL)) == 2
+
+
 async def test_without_create_nothing_new_is_posted(given: Kit) -> None:
     await given.poster.put(ORG, "run:1", CHANNEL, saying("one"), create=False)
     assert given.slack.messages(CHANNEL) == []

@@ -126,3 +126,33 @@ async def test_an_answer_is_not_taken_to_where_a_redirect_points(clients: SlackC
         with pytest.raises(SlackRefusedError):
             await clients.respond(str(server.make_url("/respond")), {"text": "hello"})
     assert elsewhere == []
+
+
+@pytest.mark.parametrize("status", [200, 403, 404])
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/html", "<html>Sign in to the guests' network</html>"),
+        ("text/plain", "blocked"),
+        ("application/json", "<html>"),
+        ("application/json", "[1]"),
+        ("application/json", "null"),
+        ("application/json", '{"message": "no route"}'),
+        ("application/json", ""),
+    ],
+)
+async def test_what_is_not_slacks_word_is_no_refusal(
+    status: int, content_type: str, body: str
+) -> None:
+    """A proxy or a portal in between: the message is told later, not given up."""
+
+    async def portal(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, content_type=content_type)
+
+    app = web.Application()
+    app.router.add_route("*", "/api/{method}", portal)
+    async with TestServer(app) as server:
+        clients = SlackClients(str(server.make_url("/api/")))
+        with pytest.raises(SlackUnavailableError):
+            await post(clients)
+        await clients.aclose()
