@@ -45,7 +45,9 @@ def _shown(record: InvoiceRecord) -> tuple[object, ...]:
     code = record.reason.code if record.reason else ""
     status = record.attempt.provider_status if record.attempt else ""
     told = len(record.responses)
-    return (record.state, record.overdue, record.generation, record.actor, code, status, told)
+    trouble = delivery.tag_trouble(record)
+    tag = trouble.code if trouble else ""
+    return (record.state, record.overdue, record.generation, record.actor, code, status, told, tag)
 
 
 def audit_of(

@@ -168,7 +168,8 @@ def _renewed(
             connected_by=actor,
             connected_at=now,
         )
-    same = before.account == account.id
+    # After a disconnect a heap may have gathered: the first sync asks again before it is sent.
+    same = before.account == account.id and before.state is not ConnectionState.DISCONNECTED
     return before.model_copy(
         update={
             "account": account.id,
@@ -181,5 +182,6 @@ def _renewed(
             "next_sync": None,
             "last_error": None,
             "held_invoices": (),
+            "trial": False,
         }
     )

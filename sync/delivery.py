@@ -133,6 +133,47 @@ def tag_wanted(record: InvoiceRecord) -> TagKind | None:
     return None if wanted == record.tag and not record.tag_pending else wanted
 
 
+def tag_postponed(
+    record: InvoiceRecord,
+    now: datetime,
+    policy: Policy,
+    jitter: float,
+    *,
+    trouble: Reason | None = None,
+) -> InvoiceRecord:
+    """The tag could not be written: try again later.
+
+    `trouble`: sevDesk refuses it for good. A person is told at the second refusal in a row, once,
+    until the tag is written.
+    """
+    again = trouble is not None and record.tag_failures > 0
+    told = record.tag_trouble or (trouble if again else None)
+    return record.model_copy(
+        update={
+            "tag_retry_at": now + backoff(record.tag_failures, policy.retry, jitter),
+            "tag_failures": record.tag_failures + 1,
+            "tag_trouble": told,
+            "tag_trouble_at": record.tag_trouble_at or (now if told else None),
+        }
+    )
+
+
+def tag_trouble(record: InvoiceRecord) -> Reason | None:
+    """Why sevDesk refuses the tag for good; nothing where no tag is missing any more."""
+    return record.tag_trouble if tag_wanted(record) is not None else None
+
+
+def noticed_at(record: InvoiceRecord) -> datetime | None:
+    """Since when a person is to look at an invoice whose state does not say so.
+
+    Its receiver objects to it, or sevDesk refuses its tag.
+    """
+    if record.objection is not None:
+        return record.objection.at
+    waits = record.state in (S.FAILED, S.BLOCKED, S.WAITING)
+    return record.tag_trouble_at if tag_trouble(record) and not waits else None
+
+
 def tag_due(record: InvoiceRecord, now: datetime) -> bool:
     """Whether a tag is to be written now."""
     return tag_wanted(record) is not None and (
@@ -384,6 +425,8 @@ def reexported(record: InvoiceRecord, run: str, hold: str, now: datetime) -> Inv
             "tag_seen": False,
             "tag_pending": False,
             "tag_retry_at": None,
+            "tag_trouble": None,
+            "tag_trouble_at": None,
         }
         | _unprepared()
     )

@@ -186,6 +186,8 @@ class InvoiceRecord(Frozen):
     tag_pending: bool = False  # a tag write was begun and its end is not recorded
     tag_retry_at: AwareDatetime | None = None  # a tag write failed; the next try
     tag_failures: int = 0  # consecutive failures to write the tag
+    tag_trouble: Reason | None = None  # sevDesk refuses the tag for good; a person is told
+    tag_trouble_at: AwareDatetime | None = None  # since when
 
     @property
     def objection(self) -> PeppolResponse | None:
@@ -240,6 +242,7 @@ class Connection(Frozen):
     sender: ParticipantId | None = None  # overrides PEPPOL_SENDER_ID
     company: str = ""  # overrides PEPPOL_COMPANY_ID
     held_invoices: tuple[str, ...] = ()  # the ids whose tags vanished at once
+    trial: bool = False  # broken, but sevDesk answers again: what it refused is being tried
 
 
 class EventKind(StrEnum):
@@ -328,7 +331,8 @@ class Overview(Frozen):
 
     connection: Connection | None
     counts: dict[str, int] = {}  # state -> number of invoices
-    needs_person: tuple[InvoiceRecord, ...] = ()  # the newest ten
+    needs_person: tuple[InvoiceRecord, ...] = ()  # the first ten of `Service.attention`
+    needs_total: int = 0
     skipped: tuple[Unexportable, ...] = ()  # the newest ten
     skipped_total: int = 0
     last_run: SyncRun | None = None

@@ -7,7 +7,7 @@ is checked again here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -26,7 +26,9 @@ from sync.tags import SETTLES_WITHIN, Judgement, Verdict, judge, sendable, vanis
 
 OPEN = frozenset({"200", "750"})  # open or due, partly paid (facts: sevDesk status values)
 TYPES = frozenset({"RE", "AR", "TR", "ER"})  # invoice, advance, partial, final invoice
+FIRST_SYNC = "first_sync"  # why a person is asked
 FIRST_SYNC_LIMIT = 10  # more invoices than this are not sent before a person says so
+GAP = timedelta(days=7)  # after this long without a sync, invoices have gathered as before a first
 MASS_LOSS = 3  # fewer lost tags than this are never taken for a deleted tag
 
 
@@ -106,6 +108,7 @@ class Plan:
     seen: tuple[Seen, ...] = ()
     reexports: tuple[Reexport, ...] = ()
     resumes: tuple[InvoiceRecord, ...] = ()
+    asks: bool = False  # a person is asked before what is resumed is sent, as for imports
     changed: tuple[InvoiceRecord, ...] = ()  # was corrected while it waits for a person
     repairs: tuple[Repair, ...] = ()
     imports: tuple[Import, ...] = ()
@@ -185,13 +188,15 @@ def plan(snapshot: Snapshot) -> Plan:
     fresh = [row for row in wanted.values() if row.id not in snapshot.records]
     untagged = [row for row in fresh if not tags.get(row.id)]
     new = [row for row in untagged if not is_remembered(row, snapshot)]
-    hold = _hold(snapshot, len(new))
+    resumes = _resumes(judged)
+    hold = _hold(snapshot, len(new), resumes)
     return Plan(
         withdrawals=(*_untagged_contacts(snapshot, wanted), *_settled(judged, tags)),
         gone=_gone(snapshot),
         seen=_seen(judged, tags),
         reexports=_reexports(judged, snapshot),
-        resumes=_resumes(judged),
+        resumes=resumes,
+        asks=hold == FIRST_SYNC,
         changed=_changed(judged),
         repairs=_repairs(judged, tags),
         imports=tuple(Import(row, hold) for row in sorted(new, key=_oldest_first)),
@@ -293,15 +298,18 @@ def is_remembered(row: InvoiceRow, snapshot: Snapshot) -> bool:
     return entry.retry_at is None or snapshot.now < entry.retry_at
 
 
-def _hold(snapshot: Snapshot, new: int) -> str:
+def _hold(snapshot: Snapshot, new: int, resumes: Collection[InvoiceRecord]) -> str:
     """Why a person is asked before the new invoices are sent, or nothing.
 
-    Until the first sync has ended once, what an interrupted one has imported counts as well.
+    Until the first sync has ended once, what an interrupted one has imported counts as well. A
+    sync after a long gap is like a first one.
     """
-    if snapshot.connection.last_sync is None:
-        held = sum(r.hold == "first_sync" for r in snapshot.records.values())
-        if new + held > FIRST_SYNC_LIMIT:
-            return "first_sync"
+    last = snapshot.connection.last_sync
+    if last is None or snapshot.now - last > GAP:
+        known = snapshot.records.values()
+        held = sum(r.hold == FIRST_SYNC and r.state is not InvoiceState.WITHDRAWN for r in known)
+        if new + held + len(resumes) > FIRST_SYNC_LIMIT:
+            return FIRST_SYNC
     return _ask(snapshot)
 
 

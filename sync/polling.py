@@ -7,7 +7,7 @@ a transition decided on an older record is refused, and the next poll looks agai
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -22,6 +22,7 @@ from sync.model import (
     SyncRun,
 )
 from sync.ports import Ports
+from sync.sevdesk.errors import ForbiddenError
 from sync.source import PROBE, NotConnectedError, Source, is_refusal, is_same
 from sync.store.organisation import Lease
 from sync.syncing import Round, Stopped
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 30.0
 PATIENCE = timedelta(seconds=20)  # of a person's sync while another one runs
+TRIAL = timedelta(minutes=2)  # for what was refused to be tried again before it counts as healed
 OUTAGE = 2  # polls that failed one after another, after which a person is told
 
 BUSY = Reason(code="sync.busy", kind=Kind.TRANSIENT)
@@ -131,9 +133,9 @@ class Poller:
     async def _note(self, before: Connection, error: SyncError | None) -> None:
         """Write into the connection when it was synced and when it will be.
 
-        A token that works again heals the connection. An outage is told once when it lasts for
-        a second poll, and once more when it is over. Of a connection that was made meanwhile
-        this poll knows nothing: its own first sync is still to come.
+        A token that works again heals the connection (see `_healed`). An outage is told once
+        when it lasts for a second poll, and once more when it is over. Of a connection that was
+        made meanwhile this poll knows nothing: its own first sync is still to come.
         """
         was_broken = is_broken(before)
 
@@ -161,8 +163,23 @@ class Poller:
         if error is None:
             changes["last_sync"] = now
         if error is None and was_broken and is_broken(connection):
-            changes |= {"state": ConnectionState.ACTIVE, "reason": None}
+            changes |= _healed(connection, now)
+        elif is_broken(connection):
+            changes["trial"] = False
         return connection.model_copy(update=changes)
+
+
+def _healed(connection: Connection, now: datetime) -> dict[str, object]:
+    """What changes when sevDesk answers a poll again after it had refused the token.
+
+    A token that may read and not write (403 on some calls) answers polls while it is refused
+    elsewhere. So what waited is tried first, without a word: only if nothing was refused until
+    the poll after `TRIAL` does the connection count as healed.
+    """
+    proven = connection.trial or connection.reason is None
+    if not proven and connection.reason and connection.reason.code == ForbiddenError.code:
+        return {"trial": True, "next_sync": now + TRIAL}
+    return {"state": ConnectionState.ACTIVE, "reason": None, "trial": False}
 
 
 def looks_different(before: Connection, after: Connection) -> bool:

@@ -147,7 +147,7 @@ class Sender:
         if connection is not None:
             await self._source.connection_trouble(error, connection)
         if step is Step.TAG:
-            await self._source.postpone_tag(record.invoice_id)
+            await self._source.postpone_tag(record.invoice_id, error)
             return
         if step is Step.WATCH:
             await self._book.write(record, self._listening(record, error.retry_after))

@@ -131,20 +131,29 @@ class Service:
     async def overview(self, org: str) -> Overview:
         """What status and Home tab show."""
         store = self._store(org)
-        unsure = await store.records.page(UNSURE, 0, LOOKED_THROUGH)
-        others = await store.records.page(NEEDS_PERSON, 0, SHOWN)
-        asked = tuple(r for r in unsure.items if r.overdue)[:SHOWN]
-        objected = await store.records.objected(SHOWN)
+        needing = await self.attention(org, 0, SHOWN)
         skipped = sorted((await store.unexportable()).values(), key=lambda u: u.number)
         return Overview(
             connection=await self.connection(org),
             counts=await store.records.counts(),
-            needs_person=(asked + tuple(objected) + others.items)[:SHOWN],
+            needs_person=needing.items,
+            needs_total=needing.total,
             skipped=tuple(skipped[-SHOWN:]),
             skipped_total=len(skipped),
             last_run=await store.last_run(),
             running=await store.polling(),
         )
+
+    async def attention(self, org: str, offset: int, limit: int) -> Page:
+        """What needs a person: nobody can say whether it arrived, its receiver objects to it or
+        sevDesk refuses its tag, it failed, is blocked or waits."""
+        records = self._store(org).records
+        unsure = await records.page(UNSURE, 0, LOOKED_THROUGH)
+        asked = (r.invoice_id for r in unsure.items if r.overdue)
+        noticed, waiting = await records.noticed(), await records.ids_in(NEEDS_PERSON)
+        ids = list(dict.fromkeys((*asked, *noticed, *waiting)))
+        items = await records.get_many(ids[offset : offset + limit])
+        return Page(items=tuple(items), total=len(ids), offset=offset)
 
     async def invoices(
         self, org: str, states: Collection[InvoiceState] | None, offset: int, limit: int

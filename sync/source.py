@@ -156,39 +156,48 @@ class Source:
         """A refused token stops the organisation's sync, with one message.
 
         `met` is the connection with which the error was met: a token that somebody has replaced
-        meanwhile says nothing of the new one.
+        meanwhile says nothing of the new one. A connection on trial stays broken, without another
+        message.
         """
         if not is_refusal(error):
             return
         probe_at = self._ports.now() + PROBE
 
         def change(connection: Connection) -> Connection | None:
-            if connection.state in (ConnectionState.BROKEN, ConnectionState.DISCONNECTED):
+            if connection.state is ConnectionState.DISCONNECTED or not is_same(connection, met):
                 return None
-            if not is_same(connection, met):
+            if connection.state is ConnectionState.BROKEN and not connection.trial:
                 return None
-            broken = {"state": ConnectionState.BROKEN, "reason": error.reason}
+            broken = {"state": ConnectionState.BROKEN, "reason": error.reason, "trial": False}
             return connection.model_copy(update=broken | {"next_sync": probe_at})
 
-        await self._book.change_connection(change)
+        await self._book.change_connection(change, told=_another_state)
 
-    async def postpone_tag(self, invoice_id: str) -> None:
-        """Try the tag again later; a write that was begun has changed the record meanwhile."""
+    async def postpone_tag(self, invoice_id: str, error: SyncError | None = None) -> None:
+        """Try the tag again later; a write that was begun has changed the record meanwhile.
+
+        `error`: why it could not be written, where sevDesk was asked.
+        """
         record = await self._book.store.records.get(invoice_id)
         if record is None:
             return
-        policy, jitter = self._ports.policy, self._ports.jitter()
-        wait = delivery.backoff(record.tag_failures, policy.retry, jitter)
-        changes = {
-            "tag_retry_at": self._ports.now() + wait,
-            "tag_failures": record.tag_failures + 1,
-        }
-        await self._book.write(record, record.model_copy(update=changes))
+        now, jitter = self._ports.now(), self._ports.jitter()
+        trouble = error.reason if error is not None and self._is_for_good(error) else None
+        later = delivery.tag_postponed(record, now, self._ports.policy, jitter, trouble=trouble)
+        await self._book.write(record, later)
+
+    def _is_for_good(self, error: SyncError) -> bool:
+        """Whether the same request is refused again: about this invoice, not the connection."""
+        return error.kind is Kind.PERMANENT and not self.is_connection(error)
 
 
 def is_same(one: Connection, other: Connection) -> bool:
     """Whether nobody connected anew in between: the account and the token are the same."""
     return (one.account, one.connected_at) == (other.account, other.connected_at)
+
+
+def _another_state(before: Connection, after: Connection) -> bool:
+    return before.state is not after.state
 
 
 def is_refusal(error: SyncError | None) -> bool:

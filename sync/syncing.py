@@ -79,6 +79,9 @@ class Round:
             return
         if connection.state is ConnectionState.HELD:
             await self._release()
+        if connection.state is ConnectionState.BROKEN:
+            tagger = Tagger(self._ports, self._book, sevdesk)
+            await self._prove(snapshot.records.values(), tagger)
         await self._carry_out(plan, sevdesk, connection)
 
     # ---- read -------------------------------------------------------------------------------
@@ -153,7 +156,7 @@ class Round:
         for reexport in plan.reexports:
             await self._alone(self._reexport(reexport))
         for record in plan.resumes:
-            await self._alone(self._resume(record))
+            await self._alone(self._resume(record, asks=plan.asks))
         for record in plan.changed:
             await self._alone(self._book.write(record, record.model_copy(update={"refetch": True})))
         tagger = Tagger(self._ports, self._book, sevdesk)
@@ -203,6 +206,8 @@ class Round:
             "tag": seen.keep,
             "tag_relation": seen.relation,
             "tag_pending": False,
+            "tag_trouble": None,
+            "tag_trouble_at": None,
         }
         await self._book.write(seen.record, seen.record.model_copy(update=changes))
 
@@ -213,16 +218,31 @@ class Round:
         await self._book.write(reexport.record, after, action="imported again")
         self._count(reexported=self.run.reexported + 1)
 
-    async def _resume(self, record: InvoiceRecord) -> None:
-        await self._book.write(record, delivery.resumed(record, self.run.id, self._ports.now()))
+    async def _resume(self, record: InvoiceRecord, *, asks: bool) -> None:
+        after = delivery.resumed(record, self.run.id, self._ports.now())
+        hold = planner.FIRST_SYNC if asks else record.hold
+        await self._book.write(record, after.model_copy(update={"hold": hold}))
 
     async def _repair(self, tagger: Tagger, repair: planner.Repair) -> None:
-        try:
-            await tagger.repair(repair)
-        except SevdeskError:
-            await self._source.postpone_tag(repair.record.invoice_id)
-            raise
+        await self._tag(repair.record, tagger.repair(repair))
         self._count(repaired=self.run.repaired + 1)
+
+    async def _tag(self, record: InvoiceRecord, write: Awaitable[object]) -> None:
+        try:
+            await write
+        except SevdeskError as error:
+            await self._source.postpone_tag(record.invoice_id, error)
+            raise
+
+    async def _prove(self, records: Iterable[InvoiceRecord], tagger: Tagger) -> None:
+        """Before anything begins on a connection that was refused: try one tag that was refused.
+
+        Where tags may not be written nothing new is imported. Raises `SevdeskError`.
+        """
+        waiting = (r for r in records if r.tag_retry_at and delivery.tag_wanted(r))
+        record = next(waiting, None)
+        if record is not None:
+            await self._alone(self._tag(record, tagger.follow(record)))
 
     async def _import_all(self, plan: Plan, sevdesk: Sevdesk, connection: Connection) -> None:
         importer = Importer(self._ports, self._book, self._source, connection.account, self.run.id)

@@ -145,6 +145,8 @@ class Tagger:
             "tag_pending": False,
             "tag_retry_at": None,
             "tag_failures": 0,
+            "tag_trouble": None,
+            "tag_trouble_at": None,
         }
         return await self._book.write(record, record.model_copy(update=changes))
 

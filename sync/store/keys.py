@@ -62,9 +62,9 @@ class Keys:
         return f"{self.prefix}called:{invoice_id}"
 
     @property
-    def objected(self) -> str:
-        """Sorted set: sent invoices that their receiver objects to by the time it was learned."""
-        return f"{self.prefix}objected"
+    def noticed(self) -> str:
+        """Sorted set: what a person is to look at, whatever its state, by since when."""
+        return f"{self.prefix}noticed"
 
     @property
     def events(self) -> str:

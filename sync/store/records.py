@@ -84,6 +84,7 @@ class Records:
         wake = delivery.wake_at(record)
         if wake is not None and not_due_before is not None:
             wake = max(wake, not_due_before)
+        noticed = delivery.noticed_at(record)
         version = await TRANSITION.run(
             self._clients.exact,
             key,
@@ -100,7 +101,7 @@ class Records:
             audit.model_dump_json(exclude={"id"}) if audit else "",
             (record.attempt.provider_id or "") if record.attempt else "",
             "1" if listening.listens(record) else "",
-            "" if record.objection is None else str(record.objection.at.timestamp()),
+            "" if noticed is None else str(noticed.timestamp()),
         )
         if int(version) < 0:
             raise StaleRecordError(f"invoice {record.invoice_id} changed since it was read")
@@ -114,10 +115,12 @@ class Records:
         durability = await self._clients.durability()
         return durability.waitaof and durability.fsync in ("always", "everysec")
 
-    async def objected(self, limit: int) -> list[InvoiceRecord]:
-        """Sent invoices that their receivers object to, newest objection first."""
-        ids = await self._redis.zrange(self._keys.objected, 0, limit - 1, desc=True)
-        return await self.get_many(str(i) for i in ids)
+    async def noticed(self) -> list[str]:
+        """Ids of what a person is to look at though its state does not say so, newest first.
+
+        See `delivery.noticed_at`: a receiver objects, or sevDesk refuses a tag.
+        """
+        return [str(i) for i in await self._redis.zrange(self._keys.noticed, 0, -1, desc=True)]
 
     async def by_provider_id(self, provider_id: str) -> InvoiceRecord | None:
         """The invoice that the access point may have news of, by its own id."""

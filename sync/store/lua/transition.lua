@@ -3,7 +3,8 @@
 -- ARGV: 1 prefix, 2 invoice id, 3 expected version, 4 state, 5 run, 6 record as JSON,
 --       7 state since (s), 8 due (s) or '', 9 number, 10 event JSON or '', 11 audit JSON or '',
 --       12 the access point's id of it or '', 13 '1' if calls about that id are of use,
---       14 when the receiver objected (s) or ''
+--       14 since when a person is to look at it though its state does not say
+--       so (s) or ''
 -- Returns the new version, or -1 if the record is not at the expected version, or would be new
 -- to an organisation without a connection.
 local prefix, id = ARGV[1], ARGV[2]
@@ -55,9 +56,9 @@ if ARGV[12] ~= '' then
   end
 end
 if ARGV[14] == '' then
-  redis.call('ZREM', prefix .. 'objected', id)
+  redis.call('ZREM', prefix .. 'noticed', id)
 else
-  redis.call('ZADD', prefix .. 'objected', ARGV[14], id)
+  redis.call('ZADD', prefix .. 'noticed', ARGV[14], id)
 end
 if ARGV[9] ~= '' then redis.call('HSET', prefix .. 'numbers', ARGV[9], id) end
 if ARGV[10] ~= '' then redis.call('XADD', prefix .. 'events', '*', 'd', ARGV[10]) end

@@ -1,0 +1,202 @@
+"""Trouble that lasts: tokens that may read and not write, tags that are refused for good, and
+heaps that gathered while nobody synced."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from sync.model import ConnectionState, EventKind, InvoiceState, PeppolResponse, ResponseKind
+from sync.sevdesk.errors import ForbiddenError, RefusedError, UnauthorizedError
+from tests.engine.access_point import Behaviour
+from tests.engine.sevdesk import Fault
+from tests.engine.world import ME, ORG, Engine, World, connection, events, record, told
+
+S = InvoiceState
+
+
+async def told_of(engine: Engine) -> list[str]:
+    return [e.after for e in await events(engine) if e.kind is EventKind.CONNECTION_CHANGED]
+
+
+def refuse(world: World, call: str, error: type[Exception] = ForbiddenError) -> Fault:
+    fault = Fault(call, error, times=10**6)
+    world.sevdesk.faults.append(fault)
+    return fault
+
+
+def refused_for_good() -> Exception:
+    return RefusedError("400", status="400", message="tag refused", reference="r")
+
+
+# ---- a token that may read and not write ---------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["add_tag", "remove_tag_relation", "xml", "contact"])
+async def test_a_token_that_is_refused_on_one_kind_of_call_is_told_once_and_heals_by_itself(
+    world: World, engine: Engine, call: str
+) -> None:
+    await world.run_for(engine, minutes=21)
+    before = len(await told_of(engine))
+    fault = refuse(world, call)
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, hours=30)
+    assert (await told_of(engine))[before:] == ["broken"]
+    assert (await connection(engine)).state is ConnectionState.BROKEN
+    assert world.sevdesk.calls["invoices"] < 2 * 2 * 35, "probed hourly, not polled"
+    fault.times = 0
+    await world.run_for(engine, hours=2)
+    assert (await told_of(engine))[before:] == ["broken", "active"]
+    found = await record(engine, "1")
+    assert (found.state, found.tag_trouble) == (S.SENT, None)
+    assert sum(world.provider.requests.values()) == 1
+
+
+async def test_where_tags_may_not_be_written_nothing_new_is_imported(
+    world: World, engine: Engine
+) -> None:
+    await world.run_for(engine, minutes=21)
+    fault = refuse(world, "add_tag")
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=21)
+    world.sevdesk.add_invoice("2")
+    await world.run_for(engine, hours=5)
+    assert world.provider.requests["RE-2"] == 0
+    fault.times = 0
+    await world.run_for(engine, hours=2)
+    assert (await record(engine, "2")).state is S.SENT
+
+
+async def test_a_token_that_works_again_after_401_heals_at_once(
+    world: World, engine: Engine
+) -> None:
+    await world.run_for(engine, minutes=21)
+    fault = refuse(world, "tag_relations", UnauthorizedError)
+    await world.run_for(engine, minutes=6)
+    fault.times = 0
+    world.clock.forward(timedelta(hours=1))
+    await engine.poll()
+    assert (await connection(engine)).state is ConnectionState.ACTIVE
+
+
+async def test_a_new_token_ends_the_trial(world: World, engine: Engine) -> None:
+    refuse(world, "add_tag")
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, hours=2)
+    world.sevdesk.faults.clear()
+    await engine.service.connect(ORG, "good-token", ME)
+    found = await connection(engine)
+    assert (found.state, found.trial) == (ConnectionState.ACTIVE, False)
+
+
+# ---- a tag that is refused for good --------------------------------------------------------
+
+
+async def test_a_tag_that_is_refused_for_good_is_told_once_and_goes_away_when_solved(
+    world: World, engine: Engine
+) -> None:
+    fault = Fault("add_tag", refused_for_good, times=10**6)
+    world.sevdesk.faults.append(fault)
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, hours=10)
+    found = await record(engine, "1")
+    assert found.state is S.SENT
+    assert found.tag_trouble is not None
+    assert found.tag_trouble.code == "sevdesk.refused"
+    since = found.tag_trouble_at
+    needing = await engine.service.attention(ORG, 0, 10)
+    assert [r.invoice_id for r in needing.items] == ["1"]
+    count = len(await told(engine, "1"))
+    await world.run_for(engine, hours=10)
+    assert len(await told(engine, "1")) == count, "told once"
+    assert (await record(engine, "1")).tag_trouble_at == since
+    fault.times = 0
+    await world.run_for(engine, hours=2)
+    assert (await record(engine, "1")).tag_trouble is None
+    assert (await engine.service.attention(ORG, 0, 10)).total == 0
+    assert len(await told(engine, "1")) == count + 1
+    assert (await told_of(engine))[-1] != "broken"
+
+
+async def test_one_refusal_of_a_tag_is_repeated_without_a_word(
+    world: World, engine: Engine
+) -> None:
+    world.sevdesk.faults.append(Fault("add_tag", refused_for_good, times=1))
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    assert (await record(engine, "1")).tag_failures == 1
+    assert (await engine.service.attention(ORG, 0, 10)).total == 0
+    await world.run_for(engine, minutes=21)
+    assert (await record(engine, "1")).tag_trouble is None
+
+
+# ---- what needs a person -------------------------------------------------------------------
+
+
+async def test_all_that_needs_a_person_comes_from_one_list(world: World, engine: Engine) -> None:
+    world.provider.script = [Behaviour.DELIVERED, Behaviour.REJECTED]
+    for number in ("1", "2", "3"):
+        world.sevdesk.add_invoice(number, xml=b"blocked" if number == "3" else b"ok")
+        await world.run_for(engine, minutes=21)
+    objection = PeppolResponse(
+        kind=ResponseKind.INVOICE_RESPONSE, code="RE", text="no", at=world.clock()
+    )
+    book = engine.ports.organisation(ORG).records
+    sent = await record(engine, "1")
+    await book.put(sent.model_copy(update={"responses": (objection,)}))
+    states = [(await record(engine, i)).state for i in ("1", "2", "3")]
+    assert states == [S.SENT, S.FAILED, S.BLOCKED]
+    overview = await engine.service.overview(ORG)
+    assert [r.invoice_id for r in overview.needs_person] == ["1", "3", "2"]
+    assert overview.needs_total == 3
+    pages = [await engine.service.attention(ORG, offset, 2) for offset in (0, 2, 4)]
+    assert [[r.invoice_id for r in page.items] for page in pages] == [["1", "3"], ["2"], []]
+    assert {page.total for page in pages} == {3}
+
+
+# ---- a heap that gathered ------------------------------------------------------------------
+
+
+async def test_after_a_reconnect_a_heap_is_asked_about_before_it_is_sent(
+    world: World, engine: Engine
+) -> None:
+    world.sevdesk.add_invoice("old")
+    await world.run_for(engine, minutes=21)
+    await engine.service.disconnect(ORG, ME)
+    for number in range(11):
+        world.sevdesk.add_invoice(str(number))
+    await engine.service.connect(ORG, "good-token", ME)
+    await world.run_for(engine, minutes=21)
+    assert (await engine.service.overview(ORG)).counts == {"sent": 1, "waiting": 11}
+    assert (await record(engine, "3")).hold == "first_sync"
+
+
+async def test_what_a_disconnect_withdrew_counts_as_part_of_the_heap(
+    world: World, engine: Engine
+) -> None:
+    await world.run_for(engine, minutes=21)
+    for number in range(12):
+        world.sevdesk.add_invoice(str(number), xml=b"down")
+    await engine.poll()
+    await engine.service.disconnect(ORG, ME)
+    await world.run_for(engine, hours=2)
+    assert (await engine.service.overview(ORG)).counts == {"withdrawn": 12}
+    for number in range(12):
+        world.sevdesk.edit(str(number))
+    await engine.service.connect(ORG, "good-token", ME)
+    await world.run_for(engine, hours=1)
+    assert (await engine.service.overview(ORG)).counts == {"waiting": 12}
+    assert sum(world.provider.requests.values()) == 0
+
+
+async def test_after_weeks_without_a_sync_a_heap_is_asked_about(
+    world: World, engine: Engine
+) -> None:
+    await world.run_for(engine, minutes=21)
+    for number in range(11):
+        world.sevdesk.add_invoice(str(number))
+    world.clock.forward(timedelta(days=8))
+    await world.run_for(engine, minutes=21)
+    assert (await engine.service.overview(ORG)).counts == {"waiting": 11}
