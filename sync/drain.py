@@ -54,18 +54,27 @@ class Drain:
         while True:
             self._again.discard(org)
             async with asyncio.TaskGroup() as group:
-                for _ in range(AT_ONCE):
-                    group.create_task(self._one_after_another(org))
+                self._one_more(org, group, AT_ONCE)
             if org not in self._again or self._ports.stopping():
                 return
 
-    async def _one_after_another(self, org: str) -> None:
+    def _one_more(self, org: str, group: asyncio.TaskGroup, room: int) -> None:
+        if room:
+            group.create_task(self._one_after_another(org, group, room - 1))
+
+    async def _one_after_another(self, org: str, group: asyncio.TaskGroup, room: int) -> None:
+        """Take one, then the next; whoever finds a first one calls the next worker.
+
+        Mostly one invoice is due: the store is then asked three times, not `AT_ONCE` times.
+        """
         sender = Sender(self._ports, org)
         while not self._ports.stopping():
             try:
                 taken = await self.take(org, 1)
                 if not taken:
                     return
+                self._one_more(org, group, room)
+                room = 0
                 await self._advance(sender, taken[0])
             except StoreError as error:
                 log.info("store trouble", org=org, error=error.reason_code)
