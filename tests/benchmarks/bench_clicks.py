@@ -3,12 +3,16 @@
 As in production: the app runs as its own process or processes, and clicks come from outside; the
 stand-ins are this process. The clicker is a third process that does nothing else, so that its
 clock measures the app. Slack gives up after 3 s; the goal is 100 ms at the 99th percentile.
+
+The baseline of the same run is a bare aiohttp server, in a process of its own too, that checks
+Slack's signature and answers 200.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import os
 import socket
@@ -22,9 +26,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import aiohttp
+from aiohttp import web
 
 from sync.embedded import EmbeddedStore
-from tests.benchmarks.figures import Figure, spread
+from tests.benchmarks.figures import Figure, ratio, spread
 from tests.sandbox.cii import Line
 from tests.sandbox.slack import payloads
 from tests.sandbox.slack.outbound import FORM
@@ -44,12 +49,23 @@ type Clicker = asyncio.subprocess.Process
 async def measure() -> list[Figure]:
     """All figures of this file."""
     figures = [Figure("load of the machine in the last minute", os.getloadavg()[0], "")]
+    bare = await _bare()
+    figures += spread("bare server: acknowledged", bare, "ms")
     for name, processes in SHAPES.items():
-        figures += await _shape(name, processes)
+        figures += await _shape(name, processes, bare)
     return figures
 
 
-async def _shape(name: str, processes: list[str]) -> list[Figure]:
+async def _bare() -> list[float]:
+    """The baseline: the same clicks at a server that does nothing but answer."""
+    async with stand_ins() as world, _running_bare() as world.address, _clicking() as clicker:
+        found: list[float] = []
+        for _ in range(BURSTS):
+            found += await _burst(world, clicker, [])
+        return found
+
+
+async def _shape(name: str, processes: list[str], bare: list[float]) -> list[Figure]:
     async with (
         stand_ins() as world,
         _running(world, processes) as pid,
@@ -68,7 +84,9 @@ async def _shape(name: str, processes: list[str]) -> list[Figure]:
         ran, waited = _processor(pid)
         return [
             *spread(f"{name}: acknowledged, nothing in work", idle, "ms"),
+            ratio(f"{name}: the same, as a multiple of the bare server", idle, bare),
             *spread(f"{name}: acknowledged, {INVOICES} in work", busy, "ms"),
+            ratio(f"{name}: the same, as a multiple of the bare server", busy, bare),
             Figure(f"{name}: clicks while in work", len(busy), ""),
             Figure(f"{name}: {INVOICES} delivered meanwhile", time.monotonic() - began, "s"),
             Figure(
@@ -127,6 +145,38 @@ def _environment(world: World, directory: str, store: str, port: int) -> dict[st
         "XTOOL_SEVDESK_RPS": "50",
         "PORT": str(port),
     }
+
+
+@asynccontextmanager
+async def _running_bare() -> AsyncIterator[str]:
+    """Its address; it runs in a process of its own."""
+    port = _free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.benchmarks.bench_clicks", str(port)
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        await _until_ready(address)
+        yield address
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+def _serve_bare(port: int) -> None:
+    async def ready(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def event(request: web.Request) -> web.Response:
+        stamp, given = (request.headers[f"X-Slack-{n}"] for n in ("Request-Timestamp", "Signature"))
+        signed = b":".join((b"v0", stamp.encode(), await request.read()))
+        right = "v0=" + hmac.new(SIGNING_SECRET.encode(), signed, "sha256").hexdigest()
+        return web.Response(status=200 if hmac.compare_digest(right, given) else 401)
+
+    app = web.Application()
+    app.router.add_get("/readyz", ready)
+    app.router.add_post("/slack/events", event)
+    web.run_app(app, host="127.0.0.1", port=port, print=None)
 
 
 def _processor(pid: int) -> tuple[int, int]:
@@ -255,4 +305,7 @@ async def _click(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, req
 
 
 if __name__ == "__main__":
-    asyncio.run(_click_forever())
+    if sys.argv[1:]:
+        _serve_bare(int(sys.argv[1]))
+    else:
+        asyncio.run(_click_forever())

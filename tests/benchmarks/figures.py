@@ -27,6 +27,11 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
+def ratio(name: str, measured: Sequence[float], baseline: Sequence[float]) -> Figure:
+    """Median of one series as a multiple of that of a baseline from the same run."""
+    return Figure(name, percentile(measured, 0.5) / percentile(baseline, 0.5), "x")
+
+
 def spread(name: str, values: Iterable[float], unit: str) -> list[Figure]:
     """Median, 99th percentile and maximum of one series."""
     series = list(values)
