@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from redis.exceptions import (
     AskError,
+    ClusterError,
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
@@ -26,7 +27,12 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from sync.errors import StoreError
 
 _REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS")
-_ABSENCES = ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "Redis Cluster cannot")
+_ABSENCES = (
+    *("LOADING", "MASTERDOWN", "NOMASTERLINK", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"),
+    # What redis-py says of a cluster in the middle of a fail-over.
+    *("Redis Cluster cannot", "All slots are not covered", "startup_nodes could not agree"),
+    *("TTL exhausted", "Slot "),
+)
 
 
 def classify(error: Exception) -> StoreError | None:
@@ -40,7 +46,8 @@ def classify(error: Exception) -> StoreError | None:
     if isinstance(error, NoScriptError):
         return None
     if isinstance(error, (RedisConnectionError, RedisTimeoutError, AskError, OSError)) or (
-        isinstance(error, (ResponseError, RedisClusterException)) and text.startswith(_ABSENCES)
+        isinstance(error, (ResponseError, ClusterError, RedisClusterException))
+        and text.startswith(_ABSENCES)
     ):
         return StoreError(f"the store does not answer: {type(error).__name__}")
     return None

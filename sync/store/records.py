@@ -17,11 +17,11 @@ CHUNK = 500  # records read with one pipeline
 
 
 class NotDurableError(StoreError):
-    """A record was written, and is not on the disk yet: what must not be lost cannot begin."""
+    """A record was written, and is not safe yet: what must not be lost cannot begin."""
 
     def __init__(self, written: InvoiceRecord) -> None:
         """`written`: the record with its new version."""
-        super().__init__("the store's disk is too slow")
+        super().__init__("the store's disk or replica is too slow")
         self.written = written
 
 
@@ -75,16 +75,17 @@ class Records:
         """Write the next version of a record that was read at `record.version`.
 
         `not_due_before`: until then nobody else is to take it up, as something is under way.
-        With `durable` it returns only when the write is on the disk, where the server can tell;
-        it raises `NotDurableError` when it is not there in time. Raises `StaleRecordError` if
-        somebody was faster, `StoreError` if it is not known whether it was written: then read
-        the record again.
+        With `durable` it returns only when the write is on the disk and on a replica, where the
+        server can tell and has one; it raises `NotDurableError` when it is not in time, or when
+        the record is another one by then. Raises `StaleRecordError` if somebody was faster,
+        `StoreError` if it is not known whether it was written: then read the record again.
         """
         key = self._keys.record(record.invoice_id)
         wake = delivery.wake_at(record)
         if wake is not None and not_due_before is not None:
             wake = max(wake, not_due_before)
         noticed = delivery.noticed_at(record)
+        data = record.model_dump_json(exclude={"version"})
         version = await TRANSITION.run(
             self._clients.exact,
             key,
@@ -93,7 +94,7 @@ class Records:
             str(record.version),
             record.state.value,
             record.run,
-            record.model_dump_json(exclude={"version"}),
+            data,
             str(record.state_since.timestamp()),
             "" if wake is None else str(wake.timestamp()),
             record.number.casefold(),
@@ -106,14 +107,9 @@ class Records:
         if int(version) < 0:
             raise StaleRecordError(f"invoice {record.invoice_id} changed since it was read")
         written = record.model_copy(update={"version": int(version)})
-        if durable and not await self._clients.waitaof(key) and await self._can_tell():
+        if durable and await self._clients.secure(key, data):
             raise NotDurableError(written)
         return written
-
-    async def _can_tell(self) -> bool:
-        """Whether the server writes to its disk by itself and says when it did."""
-        durability = await self._clients.durability()
-        return durability.waitaof and durability.fsync in ("always", "everysec")
 
     async def noticed(self) -> list[str]:
         """Ids of what a person is to look at though its state does not say so, newest first.

@@ -16,10 +16,10 @@ Errors of the connection and refusals of the server are raised as `StoreError`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
+import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.retry import Retry
@@ -27,10 +27,15 @@ from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ResponseError
 
 from sync.errors import ConfigurationError
-from sync.store.cluster import StoreCluster
+from sync.store.cluster import StoreCluster, exchange
+from sync.store.durability import Durability, ask, replicas_online
 from sync.store.failures import classify, store_errors
 
 __all__ = ["Clients", "Durability", "StoreCluster", "StoreRedis", "classify", "store_errors"]
+
+log = structlog.get_logger(__name__)
+
+type Missing = Literal["", "write", "replica", "disk"]
 
 SOCKET_TIMEOUT = 10.0  # seconds; a blocking read must ask for less than half of it
 CONNECT_TIMEOUT = 3.0  # seconds
@@ -61,36 +66,18 @@ class StoreRedis(Redis):
         with store_errors():
             return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
 
+    async def send_to_node_of(self, key: str, commands: list[tuple[Any, ...]]) -> list[Any]:  # noqa: ARG002
+        """As `StoreCluster.send_to_node_of`, where one node has all keys."""
+        with store_errors():
+            connection = await self.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                return await exchange(connection, commands)
+            finally:
+                await self.connection_pool.release(connection)
+
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> StorePipeline:
         """A pipeline on one connection."""
         return StorePipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
-
-
-@dataclass(frozen=True, slots=True)
-class Durability:
-    """What the server promises about a write that it has acknowledged."""
-
-    server: str  # `valkey 9.1.2`, `redis 6.2.14`
-    aof: bool  # written to a file before it is acknowledged: survives a killed server
-    aof_ok: bool  # the last write and the last rewrite of that file succeeded
-    fsync: str  # always, everysec, no; empty when the server does not tell
-    waitaof: bool  # can be asked to be on disk: survives a power cut
-    maxmemory_policy: str  # must be noeviction; empty when the server does not tell
-
-    @property
-    def risks(self) -> tuple[Literal["no_aof", "aof_failing", "no_waitaof", "eviction"], ...]:
-        """What can be lost, worst first; empty when nothing acknowledged can be."""
-        policy = self.maxmemory_policy
-        found: list[Literal["no_aof", "aof_failing", "no_waitaof", "eviction"]] = []
-        if not self.aof:
-            found.append("no_aof")
-        if not self.aof_ok:
-            found.append("aof_failing")
-        if policy and policy != "noeviction":
-            found.append("eviction")
-        if self.aof and not self.waitaof and self.fsync != "always":
-            found.append("no_waitaof")
-        return tuple(found)
 
 
 class Clients:
@@ -121,41 +108,56 @@ class Clients:
     async def durability(self, *, refresh: bool = False) -> Durability:
         """What the server promises; asked once, then remembered unless `refresh`."""
         if self._durability is None or refresh:
-            self._durability = await _durability(self.exact)
+            self._durability = await ask(self.exact)
         return self._durability
 
-    async def waitaof(self, key: str, timeout_ms: int = 2000) -> bool:
-        """Wait until every write that was acknowledged before this call is on the disk.
+    async def secure(self, key: str, data: str = "", timeout_ms: int = 2000) -> Missing:
+        """Wait until a write that was acknowledged survives what the servers can be asked for.
 
-        `key` is any key of the same organisation (on a cluster it chooses the node). True: it
-        is on disk. False: not within `timeout_ms`, or the server cannot tell (`durability`
-        says which). With `everysec` the server syncs once a second, so this takes up to one.
+        It is on the disk of its master, and on a replica if one follows, so that neither a power
+        cut nor a fail-over forgets it. `key` is any key of the same organisation; with `data` it
+        is the record that was written, whose JSON must still be that: between the write and this
+        another server may have taken over that never saw it. Returns what is missing after
+        `timeout_ms` for each, or nothing. What the server cannot be asked for is not missing:
+        `durability` names it. With `everysec` the server syncs once a second, so this takes up to
+        one. Raises `StoreError`.
 
-        WAITAOF speaks of the writes of its own connection, and with a pool that is not the
-        connection of the earlier write; so a marker is written on the same connection first.
-        Whatever the server acknowledged before it stands before it in the file.
+        WAIT and WAITAOF speak of the writes of their own connection, and with a pool that is not
+        the connection of the earlier write; so a marker is written on the same connection first.
+        Whatever the server acknowledged before it stands before it.
         """
-        if not (await self.durability()).waitaof:
-            return False
-        marker = f"xt:{{{hash_tag(key)}}}:durable"
-        mark: tuple[Any, ...] = ("SET", marker, "1", "EX", 60)
-        wait: tuple[Any, ...] = ("WAITAOF", 1, 0, timeout_ms)
+        promised = await self.durability()
+        (before,) = await self.exact.send_to_node_of(key, [("INFO", "replication")])
+        wait = replicas_online(before) > 0
+        commands: list[tuple[Any, ...]] = [
+            ("SET", f"xt:{{{hash_tag(key)}}}:durable", "1", "EX", 60),
+            ("HGET", key, "d") if data else ("ECHO", ""),
+            ("INFO", "replication"),
+            ("WAIT", 1 if wait else 0, timeout_ms if wait else 1),
+        ]
+        if promised.waitaof:
+            commands.append(("WAITAOF", 1, 0, timeout_ms))
         try:
-            answers = await self._mark_and_wait(marker, mark, wait)
-        except ResponseError:  # the file was switched off since the server was asked
-            await self.durability(refresh=True)
-            return False
-        return int(answers[1][0]) >= 1
+            answers = await self.exact.send_to_node_of(key, commands)
+        except ResponseError:  # the file was switched off, or a master became a replica
+            changed = await self.durability(refresh=True)
+            return "disk" if changed.tells_of_disk else ""
+        missing = _missing(answers, data, promised)
+        if missing:
+            log.info("not safe yet", missing=missing)
+        return missing
 
-    async def _mark_and_wait(
-        self, marker: str, mark: tuple[Any, ...], wait: tuple[Any, ...]
-    ) -> list[Any]:
-        if isinstance(self.exact, StoreCluster):
-            return await self.exact.send_to_node_of(marker, [mark, wait])
-        pipe = self.exact.pipeline(transaction=False)
-        pipe.execute_command(*mark)
-        pipe.execute_command(*wait)
-        return await pipe.execute()
+
+def _missing(answers: list[Any], data: str, promised: Durability) -> Missing:
+    """What the answers to the commands of `secure` leave open."""
+    _, found, info, copies, *disks = answers
+    if data and found != data:
+        return "write"
+    if replicas_online(info) and not int(copies):
+        return "replica"
+    if disks and int(disks[0][0]) < 1 and promised.tells_of_disk:
+        return "disk"
+    return ""
 
 
 def check_url(url: str) -> str:
@@ -201,52 +203,3 @@ def _cluster(url: str, retry: Retry, max_connections: int, *, decode: bool) -> S
         plain, max_connections=max_connections, **_options(retry, decode=decode)
     )
     return cast(StoreCluster, client)
-
-
-async def _durability(client: StoreRedis | StoreCluster) -> Durability:
-    """Ask the server; what it will not tell (managed services hide CONFIG) stays empty."""
-    server = _first(await client.info("server"))
-    persistence = _first(await client.info("persistence"))
-    aof = str(persistence.get("aof_enabled")) == "1"
-    healthy = all(
-        persistence.get(field, "ok") == "ok"
-        for field in ("aof_last_write_status", "aof_last_bgrewrite_status")
-    )
-    return Durability(
-        server=_server_name(server),
-        aof=aof,
-        aof_ok=healthy,
-        fsync=await _config(client, "appendfsync"),
-        waitaof=aof and await _knows_waitaof(client),
-        maxmemory_policy=await _config(client, "maxmemory-policy"),
-    )
-
-
-def _first(info: dict[str, Any]) -> dict[str, Any]:
-    """A cluster answers INFO per node; one node stands for all."""
-    values = list(info.values())
-    return values[0] if values and all(isinstance(v, dict) for v in values) else info
-
-
-def _server_name(info: dict[str, Any]) -> str:
-    if "valkey_version" in info:
-        return f"valkey {info['valkey_version']}"
-    return f"redis {info.get('redis_version', 'unknown')}"
-
-
-async def _config(client: StoreRedis | StoreCluster, name: str) -> str:
-    try:
-        answer: dict[str, str] = await client.config_get(name)
-    except ResponseError:
-        return ""
-    return str(answer.get(name, ""))
-
-
-async def _knows_waitaof(client: StoreRedis | StoreCluster) -> bool:
-    """Asked by a call that waits for nothing: redis-py cannot read an old server's COMMAND INFO."""
-    options = {"target_nodes": StoreCluster.RANDOM} if isinstance(client, StoreCluster) else {}
-    try:
-        await client.execute_command("WAITAOF", 0, 0, 0, **options)
-    except ResponseError:
-        return False
-    return True

@@ -314,15 +314,10 @@ async def test_nothing_leaves_while_its_attempt_is_not_on_the_disk(
     """The server can tell, and says: not yet."""
     durable = [False]
 
-    async def waitaof(key: str, timeout_ms: int = 2000) -> bool:
-        return durable[0]
+    async def secure(key: str, data: str = "", timeout_ms: int = 2000) -> str:
+        return "" if durable[0] else "disk"
 
-    async def promises(*, refresh: bool = False) -> Any:
-        return replace(await original(refresh=refresh), waitaof=True)
-
-    original = engine.ports.clients.durability
-    monkeypatch.setattr(engine.ports.clients, "waitaof", waitaof)
-    monkeypatch.setattr(engine.ports.clients, "durability", promises)
+    monkeypatch.setattr(engine.ports.clients, "secure", secure)
     world.sevdesk.add_invoice("1")
     await engine.poll()
     await engine.work()

@@ -8,11 +8,13 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from redis.exceptions import ResponseError
 
+from sync.clock import ask
 from sync.embedded import find_server
 from sync.errors import StoreError
 from sync.store.pace import Breaker, Pacer
@@ -86,7 +88,7 @@ async def test_the_clients_work_on_a_cluster(cluster: Clients) -> None:
     assert await cluster.redis.get("xt:{T1}:k") == "v"
     assert await cluster.blobs.get("xt:{T1}:k") == b"v"
     assert (await cluster.durability()).waitaof
-    assert await cluster.waitaof("xt:{T1}:k")
+    assert await cluster.secure("xt:{T1}:k") == ""
 
 
 async def test_the_scripts_stay_in_one_slot(cluster: Clients) -> None:
@@ -134,3 +136,9 @@ async def test_a_node_that_is_gone_is_a_store_error(tmp_path: Path) -> None:
                     await pipe.execute()
             with pytest.raises(StoreError):
                 await clients.exact.get("xt:{T1}:a")
+
+
+async def test_the_time_is_asked_of_the_node_of_one_key(cluster: Clients) -> None:
+    told = await ask(cluster)
+    now = datetime.now(UTC).timestamp()
+    assert told.low - 5 < now < told.high + 5

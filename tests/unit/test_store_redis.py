@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,18 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ClusterDownError,
+    ClusterError,
+    MovedError,
     NoScriptError,
     ReadOnlyError,
+    RedisClusterException,
     ResponseError,
+    SlotNotCoveredError,
 )
 
 from sync.embedded import EmbeddedStore
 from sync.errors import ConfigurationError, Kind, StoreError
+from sync.store.durability import weakest
 from sync.store.failures import classify, store_errors
 from sync.store.redis import Clients, Durability, check_url, hash_tag
 
@@ -146,6 +152,11 @@ async def test_a_wrong_command_stays_what_it_is(clients: Clients) -> None:
         (BusyLoadingError("Redis is loading the dataset in memory"), "store.unavailable"),
         (ResponseError("MASTERDOWN Link with MASTER is down"), "store.unavailable"),
         (ClusterDownError("CLUSTERDOWN The cluster is down"), "store.unavailable"),
+        (MovedError("1234 127.0.0.1:7001"), "store.unavailable"),
+        (ClusterError("TTL exhausted."), "store.unavailable"),
+        (SlotNotCoveredError('Slot "1" not covered by the cluster.'), "store.unavailable"),
+        (RedisClusterException("All slots are not covered after query"), "store.unavailable"),
+        (ResponseError("UNBLOCKED force unblock from blocking"), "store.unavailable"),
         (AuthenticationError("invalid username-password pair"), "store.unavailable"),
         (ConnectionResetError("reset"), "store.unavailable"),
     ],
@@ -230,6 +241,8 @@ async def test_the_embedded_server_promises_everything(tmp_path: Path) -> None:
         ({"aof_ok": False}, ("aof_failing",)),
         ({"maxmemory_policy": "allkeys-lru"}, ("eviction",)),
         ({"maxmemory_policy": "", "fsync": ""}, ()),
+        ({"replicas": 1}, ("replica_not_required",)),
+        ({"replicas": 1, "min_replicas": 1}, ()),
     ],
 )
 def test_each_risk_is_named(changes: dict[str, object], risks: tuple[str, ...]) -> None:
@@ -244,24 +257,49 @@ def test_each_risk_is_named(changes: dict[str, object], risks: tuple[str, ...]) 
     assert Durability(**{**best, **changes}).risks == risks  # type: ignore[arg-type]
 
 
-async def test_a_write_is_on_disk_before_waitaof_returns(tmp_path: Path) -> None:
-    """`appendfsync no` never syncs by itself, so an honest answer is that it is not on disk."""
+def test_a_cluster_promises_what_its_weakest_node_does() -> None:
+    good = Durability("valkey 9", True, True, "always", True, "noeviction", 2, 1)
+    others = [
+        replace(good, aof=False),
+        replace(good, aof_ok=False),
+        replace(good, fsync="everysec"),
+        replace(good, waitaof=False),
+        replace(good, maxmemory_policy="allkeys-lru"),
+        replace(good, replicas=0),
+        replace(good, min_replicas=0),
+    ]
+    for other in others:
+        assert weakest([good, other]) == weakest([other, good]) == other
+    assert weakest([good]) == good
+
+
+async def test_a_write_is_on_disk_before_it_is_called_safe(tmp_path: Path) -> None:
+    """A frozen disk, that is one that the server may write to and does not sync."""
     async with EmbeddedStore(tmp_path, watch=False) as url:
         clients = Clients(url)
         await clients.exact.set("{a}:k", "v")
-        assert await clients.waitaof("{a}:k")
-        await clients.exact.config_set("appendfsync", "no")
+        assert await clients.secure("{a}:k") == ""
+        await clients.exact.config_set("appendfsync", "no")  # after its promises were asked for
         await clients.exact.set("{a}:k", "v2")
-        assert not await clients.waitaof("{a}:k", timeout_ms=150)
+        assert await clients.secure("{a}:k", timeout_ms=150) == "disk"
         await clients.aclose()
 
 
-async def test_waitaof_says_no_at_once_where_there_is_no_file(tmp_path: Path) -> None:
+async def test_a_server_that_never_syncs_is_not_waited_for_in_vain(tmp_path: Path) -> None:
+    """Its operator wanted it so, and the doctor says what can be lost."""
+    async with EmbeddedStore(tmp_path, watch=False) as url:
+        clients = Clients(url)
+        await clients.exact.config_set("appendfsync", "no")
+        assert await clients.secure("{a}:k", timeout_ms=150) == ""
+        await clients.aclose()
+
+
+async def test_where_there_is_no_file_nothing_is_waited_for(tmp_path: Path) -> None:
     async with EmbeddedStore(tmp_path, watch=False) as url:
         clients = Clients(url)
         await clients.exact.config_set("appendonly", "no")
         assert (await clients.durability()).risks == ("no_aof",)
-        assert not await clients.waitaof("{a}:k", timeout_ms=10_000)
+        assert await clients.secure("{a}:k", timeout_ms=10_000) == ""
         await clients.aclose()
 
 
@@ -270,7 +308,7 @@ async def test_a_file_that_is_switched_off_while_we_run_is_noticed(tmp_path: Pat
         clients = Clients(url)
         assert (await clients.durability()).waitaof
         await clients.exact.config_set("appendonly", "no")
-        assert not await clients.waitaof("{a}:k")
+        assert await clients.secure("{a}:k") == ""
         assert (await clients.durability()).risks == ("no_aof",)
         await clients.aclose()
 
@@ -286,7 +324,17 @@ async def test_a_server_that_does_not_know_waitaof_is_found_out(
 
     monkeypatch.setattr(clients.exact, "execute_command", old)
     assert not (await clients.durability()).waitaof
-    assert not await clients.waitaof("{a}:k")
+    assert await clients.secure("{a}:k") == ""
+
+
+async def test_a_write_that_is_not_there_any_more_is_not_safe(clients: Clients) -> None:
+    """Between the write and the question another server took over that never saw it."""
+    await clients.exact.hset("{a}:k", "d", "mine")
+    assert await clients.secure("{a}:k", "mine") == ""
+    await clients.exact.hset("{a}:k", "d", "another's, of the same version")
+    assert await clients.secure("{a}:k", "mine") == "write"
+    await clients.exact.delete("{a}:k")
+    assert await clients.secure("{a}:k", "mine") == "write"
 
 
 async def test_the_server_is_asked_for_its_promises_once(
