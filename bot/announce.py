@@ -16,7 +16,7 @@ from bot.slack import SlackError
 from bot.store import BotStore
 from bot.texts import texts
 from sync.errors import Reason
-from sync.model import Connection, ConnectionState, Event, InvoiceState
+from sync.model import Connection, ConnectionState, Event
 
 log = structlog.get_logger(__name__)
 
@@ -125,15 +125,12 @@ class Announcer:
         if not counted or connection is None:
             return
         overview = await self._service.overview(org)
-        failed = sum(
-            overview.counts.get(s.value, 0) for s in (InvoiceState.FAILED, InvoiceState.BLOCKED)
-        )
         counts: dict[str, int] = {}
         for state in counted.values():
             counts[state] = counts.get(state, 0) + 1
 
         async def render() -> Card:
-            data = Day(connection.account_name, counts, failed)
+            data = Day(connection.account_name, counts, overview.needs_total)
             return daily(texts(prefs.language), data)
 
         await self._poster.deliver(org, f"daily:{day}", render, prefs, failure=False)

@@ -20,9 +20,10 @@ S = InvoiceState
 
 WATCH_SECONDS = 900.0  # how long a person who asked for a sync is told its result
 LOOKUP_SECONDS = 8.0
+ATTENTION = "attention"
 FILTERS: dict[str, tuple[InvoiceState, ...] | None] = {
     "all": None,
-    "attention": (S.FAILED, S.BLOCKED, S.UNCONFIRMED, S.WAITING),
+    ATTENTION: None,  # not a question of the state alone: `Service.attention` lists it
     **dict(COUNTED),
 }
 
@@ -175,9 +176,12 @@ def filter_of(typed: str) -> str | None:
 
 async def show_invoices(call: Call, chosen: str, offset: int) -> None:
     """A page of invoices."""
-    states = FILTERS.get(chosen)
+    service, org = call.deps.service, call.caller.org
     offset = max(0, min(offset, 1_000_000))
-    page = await call.deps.service.invoices(call.caller.org, states, offset, PAGE)
+    if chosen == ATTENTION:
+        page = await service.attention(org, offset, PAGE)
+    else:
+        page = await service.invoices(org, FILTERS.get(chosen), offset, PAGE)
     rows = call.deps.cards.all_shown(page.items, call.prefs)
     card = status.invoices(call.t, InvoicePage(chosen, offset, page.total, rows))
     await call.deps.replies.show(call.caller, call.t, card)

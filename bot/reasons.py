@@ -7,6 +7,8 @@ there is still told: in the general sentence of its kind, with the code as a ref
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from bot.texts import Mrkdwn, Texts, clean, escape
 from sync.documents.findings import OTHER, grouped
 from sync.errors import Finding, Reason
@@ -44,14 +46,30 @@ def plain_sentence(t: Texts, reason: Reason) -> str:
     return t.plain(f"reason.kind.{reason.kind.value}", code=reason.code)
 
 
-def findings(t: Texts, reason: Reason) -> list[Mrkdwn]:
+def findings(t: Texts, found: Iterable[Finding]) -> list[Mrkdwn]:
     """The first findings in words, each with its rule, and how many more there are."""
-    groups = list(grouped(reason.findings).items())
+    groups = list(grouped(found).items())
     # What has no sentence of its own is a finding each; the others are one for each mistake.
     single = [(code, one) for code, found in groups for one in _each(code, found)]
     shown = [_finding(t, code, one) for code, one in single[:SHOWN_FINDINGS]]
     more = len(single) - len(shown)
     return [*shown, t.md_n("findings.more", more)] if more > 0 else shown
+
+
+def notes(t: Texts, warnings: Iterable[Finding]) -> list[Mrkdwn]:
+    """What is worth knowing of an invoice that may be sent all the same, a line each."""
+    return [
+        t.md("list.note", note=_short(t, code, one))
+        for code, found in grouped(warnings).items()
+        for one in _each(code, found)
+    ][:SHOWN_FINDINGS]
+
+
+def _short(t: Texts, code: str, finding: Finding) -> Mrkdwn:
+    rule = clean(finding.rule, 60)
+    known = code != OTHER and t.has(code)
+    words = Mrkdwn(t.md(code)) if known else escape(finding.message or finding.location, 200)
+    return t.md("list.note_rule", sentence=words, rule=rule)
 
 
 def _each(code: str, found: tuple[Finding, ...]) -> tuple[Finding, ...]:

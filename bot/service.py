@@ -83,6 +83,9 @@ class Service(Protocol):
     ) -> Page:
         """A part of the list, newest first; None: all states."""
 
+    async def attention(self, org: str, offset: int, limit: int) -> Page:
+        """A part of what needs a person, whatever its state."""
+
     async def invoice(self, org: str, invoice_id: str) -> InvoiceRecord | None:
         """One invoice by sevDesk's id."""
 

@@ -449,6 +449,7 @@ def _unprepared() -> dict[str, object]:
         "receiver": None,
         "document_type": None,
         "rules": "",
+        "warnings": (),
     }
 
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from sync.errors import Reason
+from sync.errors import Finding, Reason
 
 
 class Frozen(BaseModel):
@@ -171,6 +171,7 @@ class InvoiceRecord(Frozen):
     country: str = ""  # of the seller (BT-40): the C1 country that Peppol reports
     candidates: tuple[ParticipantId, ...] = ()  # receivers to choose from when blocked
     rules: str = ""  # release of the rules that judged the document
+    warnings: tuple[Finding, ...] = ()  # what is not as it should be, and may be sent
     attempts: int = 0
     attempt: Attempt | None = None
     earlier: tuple[str, ...] = ()  # the access point's ids of the attempts before, oldest first

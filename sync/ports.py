@@ -13,7 +13,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from sync.delivery import Policy
-from sync.errors import Reason
+from sync.errors import Finding, Reason
 from sync.model import DocumentType, Frozen, ParticipantId
 from sync.peppol.access_point import AccessPoint, Lookup
 from sync.sevdesk.models import (
@@ -112,7 +112,7 @@ class Prepared(Frozen):
     document_type: DocumentType
     country: str  # of the seller, ISO 3166-1 alpha-2
     rules: str  # release of the rules that judged it
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()  # what does not keep it from being sent
 
 
 class NotPrepared(Frozen):

@@ -40,6 +40,7 @@ from sync.tagging import Tagger
 log = structlog.get_logger(__name__)
 
 OUTCOME_WAITS = (0.1, 0.5, 2.0, 5.0, 0.0)  # seconds between tries to write an outcome
+KEPT_WARNINGS = 10  # of a document
 MAX_STEPS = 20  # of one visit; more would be a loop that `next_step` must not have
 NEEDS_ACCOUNT = frozenset({Step.PREPARE, Step.SUBMIT, Step.TAG})  # not after a disconnect
 
@@ -212,6 +213,7 @@ class Sender:
                 "country": result.country,
                 "rules": result.rules,
                 "candidates": (),
+                "warnings": result.warnings[:KEPT_WARNINGS],
             }
         )
 
@@ -227,6 +229,7 @@ class Sender:
         ended = delivery.enter(record, state, now, reason=reason)
         return ended.model_copy(
             update={"refetch": False, "candidates": result.candidates, "rules": result.rules}
+            | {"warnings": ()}
         )
 
     # ---- submit -----------------------------------------------------------------------------

@@ -121,7 +121,8 @@ def _row(t: Texts, shown: Shown) -> list[Block]:
         invoice.open_button(t, shown),
         invoice.dismiss_button(t, shown.record),
     ]
-    return [kit.section(invoice.line(t, shown)), invoice.row(shown.record, buttons)]
+    text = invoice.line_with_notes(t, shown)
+    return [kit.section(text), invoice.row(shown.record, buttons)]
 
 
 def _waiting_buttons(t: Texts, waiting: Waiting, *, each: bool) -> list[Block | None]:
@@ -167,7 +168,7 @@ def _buttons(t: Texts, run: SyncRun) -> list[Block]:
 def details(t: Texts, invoices: Sequence[Shown], total: int) -> Card:
     """The thread of a digest: one line for each invoice."""
     title = t.md("digest.details")
-    lines = [invoice.line(t, shown) for shown in invoices[:LINES]]
+    lines = [invoice.line_with_notes(t, shown) for shown in invoices[:LINES]]
     blocks = [kit.section(title), *paragraphs(lines)]
     if total > len(lines):
         blocks.append(kit.context(t.md_n("list.more", total - len(lines))))

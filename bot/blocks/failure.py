@@ -7,7 +7,9 @@ from bot.blocks.invoice import Shown
 from bot.blocks.kit import Block, Card
 from bot.reasons import findings, next_step, sentence
 from bot.texts import Mrkdwn, Texts
-from sync.model import InvoiceState
+from sync.delivery import tag_trouble
+from sync.errors import Reason
+from sync.model import InvoiceRecord, InvoiceState
 
 
 def failure(t: Texts, shown: Shown) -> Card:
@@ -18,6 +20,7 @@ def failure(t: Texts, shown: Shown) -> Card:
         [
             kit.section(text),
             *_explanation(t, shown),
+            *_warnings(t, shown),
             kit.context(*_small_print(t, shown)),
             invoice.row(shown.record, invoice.buttons(t, shown)),
         ],
@@ -34,18 +37,35 @@ def _explanation(t: Texts, shown: Shown) -> list[Block]:
         said = invoice.answer(t, record.objection)
         reason = kit.section(t.md("objection.reason", answer=said))
         return [reason, kit.section(t.md("objection.next"))]
+    trouble = tag_trouble(record)
+    if trouble is not None and invoice.is_about_tag(record):
+        reason = kit.section(t.md("failure.reason", reason=sentence(t, trouble)))
+        return [reason, kit.section(t.md("failure.next", step=t.md("tag.next")))]
     if record.reason is None or record.state is InvoiceState.SENT:
         return []
+    return _why(t, record, record.reason)
+
+
+def _why(t: Texts, record: InvoiceRecord, reason: Reason) -> list[Block]:
+    """What is wrong, and what to do about it where somebody must act."""
     if not invoice.asks(record) and not record.overdue:
-        return [kit.section(sentence(t, record.reason))]
+        return [kit.section(sentence(t, reason))]
     blocks = [
-        kit.section(t.md("failure.reason", reason=sentence(t, record.reason))),
-        kit.section(t.md("failure.next", step=next_step(t, record.reason))),
+        kit.section(t.md("failure.reason", reason=sentence(t, reason))),
+        kit.section(t.md("failure.next", step=next_step(t, reason))),
     ]
-    listed = findings(t, record.reason)
+    listed = findings(t, reason.findings)
     if listed:
         blocks.insert(1, kit.section(Mrkdwn("\n".join(listed))))
     return blocks
+
+
+def _warnings(t: Texts, shown: Shown) -> list[Block]:
+    """What is worth knowing of the document, though it may be sent."""
+    listed = findings(t, shown.record.warnings)
+    if not listed:
+        return []
+    return [kit.section(Mrkdwn("\n".join((t.md("failure.notes"), *listed))))]
 
 
 def _small_print(t: Texts, shown: Shown) -> list[Mrkdwn]:
@@ -61,6 +81,8 @@ def _small_print(t: Texts, shown: Shown) -> list[Mrkdwn]:
         parts.append(t.md("small.provider", status=record.attempt.provider_status))
     if record.responses and record.objection is None:
         parts.append(t.md("small.answer", answer=invoice.answer(t, record.responses[-1])))
-    if record.rules and record.reason and record.reason.findings:
+    if tag_trouble(record) and not invoice.is_about_tag(record):
+        parts.append(t.md("small.tag"))
+    if record.rules and (record.warnings or (record.reason and record.reason.findings)):
         parts.append(t.md("small.rules", rules=record.rules))
     return parts

@@ -9,12 +9,13 @@ from bot.blocks.invoice import Shown
 from bot.blocks.kit import Block, Card
 from bot.reasons import next_step, sentence
 from bot.texts import Mrkdwn, Texts
+from sync.delivery import tag_trouble
 
 
 def group(t: Texts, members: Sequence[Shown]) -> Card:
     """Each invoice with its reason and its two or three most useful buttons."""
     open_ones = sum(invoice.asks(shown.record) for shown in members)
-    title = t.md_n("group.title", open_ones) if open_ones else t.md("group.solved")
+    title = _title(t, members, open_ones)
     blocks: list[Block] = [kit.section(title)]
     for shown in members:
         blocks += _member(t, shown)
@@ -22,6 +23,13 @@ def group(t: Texts, members: Sequence[Shown]) -> Card:
         label = t.plain("button.retry_all")
         blocks.append(kit.actions(kit.button(label, "invoices_retry_all", style="primary")))
     return kit.card(title, blocks)
+
+
+def _title(t: Texts, members: Sequence[Shown], open_ones: int) -> Mrkdwn:
+    if open_ones:
+        return t.md_n("group.title", open_ones)
+    looked_at = sum(invoice.deserves_card(shown.record) for shown in members)
+    return t.md_n("group.look", looked_at) if looked_at else t.md("group.solved")
 
 
 def _member(t: Texts, shown: Shown) -> list[Block]:
@@ -33,6 +41,8 @@ def _member(t: Texts, shown: Shown) -> list[Block]:
     elif record.objection is not None:
         said = invoice.answer(t, record.objection)
         lines.append(kit.cut(t.md("objection.reason", answer=said), 400))
+    elif (trouble := tag_trouble(record)) is not None:
+        lines.append(kit.cut(sentence(t, trouble), 300))
     else:
         lines.append(invoice.progress(t, record))
     text = kit.cut(Mrkdwn("\n".join(lines)), 1000)

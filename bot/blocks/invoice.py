@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from bot.blocks import kit
 from bot.blocks.kit import Block
-from bot.reasons import sentence
+from bot.reasons import notes, sentence
 from bot.texts import Mrkdwn, Texts, clean, link, mention
+from sync.delivery import tag_trouble
 from sync.model import InvoiceRecord, InvoiceState, PeppolResponse, ResponseKind
 
 S = InvoiceState
@@ -47,9 +48,15 @@ def asks(record: InvoiceRecord) -> bool:
     return record.state in {S.FAILED, S.BLOCKED}
 
 
+def needs_look(record: InvoiceRecord) -> bool:
+    """Whether somebody should look at it: as `asks`, or its receiver objects, or sevDesk refuses
+    its tag."""
+    return asks(record) or record.objection is not None or tag_trouble(record) is not None
+
+
 def deserves_card(record: InvoiceRecord) -> bool:
-    """Whether it gets a message of its own: somebody must act, or it takes too long."""
-    return asks(record) or record.overdue or record.objection is not None
+    """Whether it gets a message of its own: somebody must look at it, or it takes too long."""
+    return needs_look(record) or record.overdue
 
 
 def state_name(t: Texts, record: InvoiceRecord) -> Mrkdwn:
@@ -64,6 +71,7 @@ def headline(t: Texts, shown: Shown) -> Mrkdwn:
         number=number(shown),
         contact=clean(shown.record.contact_name or t.plain("contact.unnamed"), 80),
         amount=amount(t, shown),
+        state=state_name(t, shown.record),
     )
 
 
@@ -72,7 +80,15 @@ def _headline(record: InvoiceRecord) -> str:
         return "objection"
     if record.overdue and record.state in SENDING | {S.SUBMITTED}:
         return "overdue"
+    if is_about_tag(record):
+        return "tag"
     return record.state.value
+
+
+def is_about_tag(record: InvoiceRecord) -> bool:
+    """Whether nothing but the refused tag is worth saying."""
+    waits = record.state in NEEDS_PERSON or asks(record) or record.objection is not None
+    return tag_trouble(record) is not None and not waits and not record.overdue
 
 
 def progress(t: Texts, record: InvoiceRecord) -> Mrkdwn:
@@ -110,7 +126,16 @@ def line(t: Texts, shown: Shown) -> Mrkdwn:
     if record.reason and record.state in {S.FAILED, S.BLOCKED, S.WITHDRAWN}:
         short = kit.cut(sentence(t, record.reason), 160)
         return t.md("list.line_reason", **values, reason=short)
+    trouble = tag_trouble(record)
+    if trouble is not None:
+        short = kit.cut(t.md("tag.refused", reason=sentence(t, trouble)), 160)
+        return t.md("list.line_reason", **values, reason=short)
     return t.md("list.line", **values)
+
+
+def line_with_notes(t: Texts, shown: Shown) -> Mrkdwn:
+    """As `line`, with what is worth knowing of the document below it."""
+    return Mrkdwn("\n".join([line(t, shown), *notes(t, shown.record.warnings)]))
 
 
 # ---- buttons --------------------------------------------------------------------------------

@@ -116,8 +116,9 @@ def _needs_person(t: Texts, data: Status) -> list[Block]:
     if not data.needs_person:
         return []
     lines = [invoice.line(t, shown) for shown in data.needs_person[:PAGE]]
+    total = max(data.overview.needs_total, len(lines))
     show = kit.button(t.plain("button.show_all"), "invoices_list", "attention:0")
-    return [kit.section(t.md("status.needs_person"), show), *paragraphs(lines)]
+    return [kit.section(t.md_n("status.needs_person", total), show), *paragraphs(lines)]
 
 
 def _skipped(t: Texts, overview: Overview) -> list[Block]:
@@ -164,10 +165,10 @@ def invoices(t: Texts, page: InvoicePage) -> Card:
 
 def _row(t: Texts, shown: Shown) -> list[Block]:
     record = shown.record
-    if record.state in invoice.NEEDS_PERSON or invoice.asks(record):
-        buttons = invoice.buttons(t, shown)[:4]
-        return [kit.section(invoice.line(t, shown)), invoice.row(record, buttons)]
-    return [kit.section(invoice.line(t, shown))]
+    text = kit.section(invoice.line_with_notes(t, shown))
+    if record.state in invoice.NEEDS_PERSON or invoice.needs_look(record):
+        return [text, invoice.row(record, invoice.buttons(t, shown)[:4])]
+    return [text]
 
 
 def _paging(t: Texts, page: InvoicePage) -> list[Block]:

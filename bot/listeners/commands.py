@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from bot.texts import clean
 
 COMMAND = "/sevdesk"
 MAX_TEXT = 200
+_YEAR = re.compile(r"20[0-9]{2}")
 MODALS: dict[Work, str] = {  # what fills a modal, and the key of its title
     flows.fill_connect: "connect.title",
     flows.fill_settings: "settings.title",
@@ -53,7 +55,6 @@ def parse(body: Mapping[str, Any]) -> tuple[str, Work]:
         "sync": sync_now,
         "status": show_status,
         "settings": flows.fill_settings,
-        "export": export_audit,
         "disconnect": flows.fill_disconnect,
         "help": show_help,
     }
@@ -63,6 +64,8 @@ def parse(body: Mapping[str, Any]) -> tuple[str, Work]:
         return name, _invoices(arguments)
     if name == "retry":
         return name, _retry(arguments)
+    if name == "export":
+        return name, _export(arguments)
     return "unknown", _unknown(name)
 
 
@@ -97,10 +100,19 @@ async def show_status(call: Call) -> None:
     await call.deps.replies.tell(call.caller, call.t, card)
 
 
-async def export_audit(call: Call) -> None:
-    """The audit list as CSV."""
-    await call.require(Need.MANAGE)
-    await export.send(call)
+def _export(arguments: list[str]) -> Work:
+    """The audit list as CSV, or that of a year."""
+
+    async def export_audit(call: Call) -> None:
+        await call.require(Need.MANAGE)
+        typed = " ".join(arguments)
+        if typed and not _YEAR.fullmatch(typed):
+            text = call.t.md("export.usage", typed=typed)
+            await call.deps.replies.say(call.caller, call.t, text)
+            return
+        await export.send(call, int(typed) if typed else None)
+
+    return export_audit
 
 
 def _invoices(arguments: list[str]) -> Work:

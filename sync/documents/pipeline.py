@@ -99,7 +99,7 @@ class DocumentPreparer:
             document_type=route.document_type,
             country=document.seller.country,
             rules=made.rules,
-            warnings=tuple(finding.rule for finding in made.warnings),
+            warnings=made.warnings,
         )
 
     def _route(

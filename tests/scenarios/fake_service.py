@@ -163,10 +163,23 @@ class FakeService:
         counts: dict[str, int] = {}
         for record in self.records.values():
             counts[record.state.value] = counts.get(record.state.value, 0) + 1
-        needs = [r for r in self.records.values() if r.state in {S.FAILED, S.BLOCKED, S.WAITING}]
+        needs = await self.attention(org, 0, 10)
         return Overview(
-            connection=self.now_connected, counts=counts, needs_person=tuple(needs[:10])
+            connection=self.now_connected,
+            counts=counts,
+            needs_person=needs.items,
+            needs_total=needs.total,
         )
+
+    async def attention(self, org: str, offset: int, limit: int) -> Page:
+        waiting = {S.FAILED, S.BLOCKED, S.WAITING}
+        found = [
+            r
+            for r in self.records.values()
+            if r.state in waiting or delivery.noticed_at(r) is not None
+        ]
+        items = tuple(found[offset : offset + limit])
+        return Page(items=items, total=len(found), offset=offset)
 
     async def invoices(
         self, org: str, states: Collection[InvoiceState] | None, offset: int, limit: int

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
+from bot import export
 from bot.texts import texts
 from sync.errors import StoreError
 from sync.model import AuditEntry, InvoiceState
@@ -311,6 +313,36 @@ async def test_export_without_the_right_to_upload_shows_the_newest_lines(
     said = await connected.command("/sevdesk export")
     assert "files:write" in said
     assert "RE-9" in said
+
+
+async def test_export_of_a_year_holds_that_year_alone(connected: Surface) -> None:
+    for year in (2024, 2025, 2025, 2026):
+        at = datetime(year, 6, 1, tzinfo=UTC)
+        kept = AuditEntry(at=at, actor="xTool", action="sent", number=f"RE-{year}")
+        connected.service.entries.append(kept)
+    await connected.command("/sevdesk export 2025")
+    (file,) = connected.slack.workspace.files.values()
+    assert file.name == "xtool-audit-2025.csv"
+    assert file.content.count(b"RE-2025") == 2
+    assert file.content.count(b"RE-") == 2
+    assert "2023" in await connected.command("/sevdesk export 2023")
+    assert "kein Jahr" in await connected.command("/sevdesk export all")
+    assert len(connected.slack.workspace.files) == 1
+
+
+async def test_export_of_too_many_entries_keeps_the_newest_and_says_so(
+    connected: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.export.read", partial(export.read, most=3))
+    for n in range(1, 6):
+        at = datetime(2026, 6, n, tzinfo=UTC)
+        connected.service.entries.append(AuditEntry(at=at, actor="xTool", action=f"number {n}"))
+    await connected.command("/sevdesk export")
+    (file,) = connected.slack.workspace.files.values()
+    assert "newest" in file.name
+    assert [n for n in range(1, 6) if b"number %d" % n in file.content] == [3, 4, 5]
+    said = "\n".join(m.all_text for m in connected.slack.direct_messages("admin"))
+    assert "Die neuesten 3 von 5" in said
 
 
 async def test_export_of_nothing_says_so(connected: Surface) -> None:

@@ -22,6 +22,7 @@ from sync.model import (
     PeppolResponse,
     ResponseKind,
     SyncRun,
+    TagKind,
     Unexportable,
 )
 
@@ -114,11 +115,13 @@ def run(**changes: Any) -> SyncRun:
     return base.model_copy(update=changes)
 
 
+RULES = ["BR-DE-15", "BR-DE-19", "BR-XX-99", "PEPPOL-EN16931-R010", "XTOOL-BT-10", "<!here>"]
+FINDINGS = st.builds(Finding, rule=st.sampled_from(RULES), message=NAMES, location=NAMES)
+
+
 @st.composite
 def reasons(draw: st.DrawFn) -> Reason:
     """Reasons with hostile parameters and many findings."""
-    rules = st.sampled_from(["BR-DE-15", "BR-XX-99", "PEPPOL-EN16931-R010", "<!here>"])
-    finding = st.builds(Finding, rule=rules, message=NAMES, location=NAMES)
     params = st.dictionaries(
         st.sampled_from(["participant", "detail", "candidates", "message", "provider"]), NAMES
     )
@@ -126,7 +129,7 @@ def reasons(draw: st.DrawFn) -> Reason:
         code=draw(st.sampled_from(CODES)),
         kind=draw(st.sampled_from(Kind)),
         params=draw(params),
-        findings=tuple(draw(st.lists(finding, max_size=8))),
+        findings=tuple(draw(st.lists(FINDINGS, max_size=8))),
     )
 
 
@@ -179,6 +182,9 @@ def records(draw: st.DrawFn) -> InvoiceRecord:
         candidates=draw(st.sampled_from([(), (PARTICIPANT,)])),
         responses=tuple(draw(st.lists(RESPONSES, max_size=3))),
         hold=draw(st.sampled_from(["", "ask", "first_sync"])),
+        warnings=tuple(draw(st.lists(FINDINGS, max_size=5))),
+        tag=draw(st.none() | st.sampled_from(TagKind)),
+        tag_trouble=draw(st.none() | reasons()),
     )
 
 

@@ -30,6 +30,7 @@ from sync.model import (
     PeppolResponse,
     ResponseKind,
     SyncRun,
+    TagKind,
 )
 from tests.sandbox.slack.validation import validate_message, validate_view
 from tests.sandbox.slack.workspace import texts as all_texts
@@ -519,3 +520,65 @@ def test_a_run_without_counts_can_be_shown() -> None:
 def test_participants_are_shown_with_scheme() -> None:
     given = record(receiver=ParticipantId(scheme="0204", value="991-1"))
     assert "0204:991-1" in words(failure(EN, shown(given)))
+
+
+# ---- warnings and refused tags --------------------------------------------------------------
+
+SUPPLIED = Finding(rule="XTOOL-BT-10", location="BT-10")
+BAD_IBAN = Finding(rule="BR-DE-19", message="official words", location="BT-84")
+REFUSED_TAG = Reason(code="sevdesk.refused", params={"status": "400", "message": "no such tag"})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_warning_is_shown_in_plain_words_where_the_invoice_is(language: str) -> None:
+    t = texts(language)
+    warned = shown(record(state=S.SENT, reason=None, warnings=(SUPPLIED, BAD_IBAN)))
+    waiting = Waiting(count=1, rows=(warned,))
+    cards = [
+        failure(t, warned),
+        digest.details(t, [warned], 1),
+        digest.digest(t, Digest(run(), "Nordwind", waiting)),
+        status.invoices(t, InvoicePage("all", 0, 1, (warned,))),
+    ]
+    for card in cards:
+        assert t.md("finding.buyer_reference_supplied") in words(card)
+        assert t.md("finding.iban_invalid") in words(card)
+        assert "XTOOL-BT-10" in words(card)
+        assert "official words" not in words(card)
+
+
+def test_an_invoice_without_warnings_has_no_word_about_them() -> None:
+    assert EN.md("failure.notes") not in words(failure(EN, shown()))
+    assert "↳" not in words(digest.details(EN, [shown()], 1))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_refused_tag_says_what_to_do_and_that_nothing_is_sent_twice(language: str) -> None:
+    t = texts(language)
+    refused = record(state=S.SENT, reason=None, tag=None, tag_trouble=REFUSED_TAG)
+    said = words(failure(t, shown(refused)))
+    assert t.md("tag.next") in said
+    assert "no such tag" in said
+    assert invoice.deserves_card(refused)
+    assert "no such tag" in words(group(t, [shown(refused), shown(record(state=S.SENT))]))
+    assert "no such tag" in words(
+        status.invoices(t, InvoicePage("attention", 0, 1, (shown(refused),)))
+    )
+
+
+def test_a_tag_that_was_refused_and_is_written_says_nothing() -> None:
+    written = record(state=S.SENT, reason=None, tag=TagKind.SENT, tag_trouble=REFUSED_TAG)
+    assert not invoice.deserves_card(written)
+    assert "no such tag" not in words(failure(EN, shown(written)))
+
+
+def test_a_failed_invoice_with_a_refused_tag_asks_about_the_failure_first() -> None:
+    card = failure(EN, shown(record(tag=None, tag_trouble=REFUSED_TAG)))
+    assert "could not be sent" in card.text
+    assert EN.md("small.tag") in words(card)
+
+
+def test_a_group_of_objections_is_not_called_settled() -> None:
+    no = PeppolResponse(kind=ResponseKind.INVOICE_RESPONSE, code="RE", text="", at=NOW)
+    objected = [shown(record(state=S.SENT, reason=None, responses=(no,)))] * 2
+    assert "2 invoices should be looked at" in group(EN, objected).text

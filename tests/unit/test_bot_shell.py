@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from bot import tasks as tasks_module
 from bot.caller import of_interaction
-from bot.export import cell, to_csv
+from bot.export import cell, row, to_csv
 from bot.installations import Installed
 from bot.listeners.actions import work_of
 from bot.listeners.commands import parse
@@ -134,12 +134,13 @@ def test_no_cell_is_a_formula(value: str) -> None:
 def test_a_csv_is_read_back_row_by_row(details: list[str], language: str) -> None:
     at = datetime(2026, 11, 22, 14, 3, 7, tzinfo=UTC)
     entries = [AuditEntry(at=at, actor="U1", action="sent", detail=d) for d in details]
-    content = to_csv(texts(language), entries)
+    t = texts(language)
+    content = to_csv(t, (row(t, entry) for entry in entries))
     assert content.startswith(b"\xef\xbb\xbf")
     delimiter = ";" if language == "de" else ","
     rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig")), delimiter=delimiter))
     assert len(rows) == 1 + len(details)
-    assert {len(row) for row in rows} == {10}
+    assert {len(cells) for cells in rows} == {10}
 
 
 # ---- the notifier's pace --------------------------------------------------------------------

@@ -47,7 +47,7 @@ from tests.unit.bot_support import NAMES
 
 FAMILIES = {
     "state.": [s.value for s in InvoiceState],
-    "headline.": [*(s.value for s in InvoiceState), "overdue", "objection"],
+    "headline.": [*(s.value for s in InvoiceState), "overdue", "objection", "tag"],
     "answer.code.": ["AB", "AP", "RE", "IP", "UQ", "CA", "PD"],
     "answer.": ["buyer", "access_point", "buyer_text", "access_point_text"],
     "connection.": [s.value for s in ConnectionState],
