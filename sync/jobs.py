@@ -28,6 +28,7 @@ import structlog
 from docket import Docket, Perpetual, Worker
 from redis.exceptions import RedisError
 
+from sync.docket_store import follow_failovers
 from sync.drain import Drain, next_due
 from sync.model import ConnectionState
 from sync.polling import Poller
@@ -102,14 +103,13 @@ def _time(seconds: float) -> datetime:
 
 @asynccontextmanager
 async def open_docket(url: str) -> AsyncIterator[Docket]:
-    """The docket of this process. Job functions are registered by `register`."""
-    async with Docket(name=NAME, url=_docket_url(url), execution_ttl=timedelta(0)) as docket:
+    """The docket of this process. Job functions are registered by `register`.
+
+    docket names the schemes of URLs as we do, and keeps its keys in one slot of a cluster.
+    """
+    follow_failovers()
+    async with Docket(name=NAME, url=url, execution_ttl=timedelta(0)) as docket:
         yield docket
-
-
-def _docket_url(url: str) -> str:
-    """docket names cluster schemes as we do; the docket needs its keys in one slot by itself."""
-    return url
 
 
 def register(docket: Docket, ports: Ports, notify: Notify, tick: Notify) -> None:

@@ -40,6 +40,7 @@ class StoreWatch:
 
     def __init__(self, ports: Ports, worker: str) -> None:
         """`worker` is its name among all."""
+        self._clients = ports.clients
         self._redis: Any = ports.clients.exact
         self._worker = worker
         self._away_since: float | None = None
@@ -57,6 +58,7 @@ class StoreWatch:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._redis.zadd(WORKERS, {self._worker: now})
                 await self._redis.zremrangebyscore(WORKERS, "-inf", now - 4 * ALIVE_SECONDS)
+                await self._clients.look()
         except TimeoutError:
             return "store.unavailable"
         except StoreError as error:

@@ -99,13 +99,13 @@ async def _replicas(client: StoreCluster, like: Durability) -> list[Durability]:
 
 
 def _as_master(replica: Durability, like: Durability) -> Durability:
-    """A replica has no replicas of its own, which says nothing about the cluster."""
+    """As it would be once it took over: by now it has no replicas, and takes no WAITAOF."""
     return Durability(
         server=replica.server,
         aof=replica.aof,
         aof_ok=replica.aof_ok,
         fsync=replica.fsync,
-        waitaof=replica.waitaof,
+        waitaof=replica.aof and like.waitaof,
         maxmemory_policy=replica.maxmemory_policy,
         replicas=like.replicas,
         min_replicas=replica.min_replicas,

@@ -16,6 +16,7 @@ Errors of the connection and refusals of the server are raised as `StoreError`
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from redis.exceptions import ResponseError
 
 from sync.errors import ConfigurationError
 from sync.store.cluster import StoreCluster, exchange
+from sync.store.demoted import leave_demoted
 from sync.store.durability import Durability, ask, replicas_online
 from sync.store.failures import classify, store_errors
 
@@ -98,12 +100,23 @@ class Clients:
         self.redis = connect(url, quick, max_connections, decode=True)
         self.exact = connect(url, never, max_connections, decode=True)
         self.blobs = connect(url, never, max(4, max_connections // 4), decode=False)
+        single = [c for c in (self.redis, self.exact, self.blobs) if isinstance(c, StoreRedis)]
+        leave_demoted(*(client.connection_pool for client in single))
         self._durability: Durability | None = None
 
     async def aclose(self) -> None:
         """Close all connections."""
         for client in (self.redis, self.exact, self.blobs):
             await client.aclose()
+
+    async def look(self) -> None:
+        """Write to every master of a cluster: one that is lost pauses a part of the work.
+
+        Of a single server nothing is asked. Raises `StoreError`.
+        """
+        if isinstance(self.exact, StoreCluster):
+            keys = (await self.exact.each_master()).values()
+            await asyncio.gather(*(self.exact.set(key, "1", ex=60) for key in keys))
 
     async def durability(self, *, refresh: bool = False) -> Durability:
         """What the server promises; asked once, then remembered unless `refresh`."""
