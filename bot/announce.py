@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 
@@ -62,6 +63,15 @@ class Announcer:
         if pages.is_outage(connection):
             return pages.outage(t, connection)
         return pages.solved(t, connection)
+
+    async def outage(self, org: str, prefs: Prefs, event: Event) -> None:
+        """Say that xTool could not work for a while, though nobody has to do anything."""
+        since, until = (datetime.fromisoformat(at) for at in (event.before, event.after))
+
+        async def render() -> Card:
+            return pages.store_outage(texts(prefs.language), since, until)
+
+        await self._poster.deliver(org, f"outage:{event.before}", render, prefs, failure=True)
 
     async def _tags_stay(self, org: str, prefs: Prefs) -> None:
         async def render() -> Card:

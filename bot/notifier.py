@@ -72,6 +72,7 @@ class Concerned:
     runs: set[str] = field(default_factory=set)
     invoices: dict[str, str] = field(default_factory=dict)  # id -> newest state
     connection: list[Event] = field(default_factory=list)
+    outages: list[Event] = field(default_factory=list)
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Concerned:
@@ -84,6 +85,8 @@ class Concerned:
                 found.invoices[event.invoice_id] = event.after
             if event.kind is EventKind.CONNECTION_CHANGED:
                 found.connection.append(event)
+            if event.kind is EventKind.STORE_OUTAGE:
+                found.outages.append(event)
         return found
 
 
@@ -205,6 +208,8 @@ class Notifier:
         prefs = await self._store.prefs(org)
         if concerned.connection:
             await self._guarded(org, self._announcer.connection(org, prefs, concerned.connection))
+        for outage in concerned.outages:
+            await self._guarded(org, self._announcer.outage(org, prefs, outage))
         for run in sorted(concerned.runs):
             await self._guarded(org, self._cards.put_run(org, run, prefs))
         places: set[str] = set()

@@ -31,6 +31,7 @@ from redis.exceptions import RedisError
 from sync.docket_store import follow_failovers
 from sync.drain import Drain, next_due
 from sync.model import ConnectionState
+from sync.outages import tell_outages
 from sync.polling import Poller
 from sync.ports import Ports
 from sync.store.keys import Keys
@@ -157,6 +158,7 @@ async def _sweep(ports: Ports) -> None:
     """Give again what hints may have been lost: by a crash between a write and its hint."""
     redis: Any = ports.clients.redis
     await erase_again(ports.clients, ports.now())
+    await tell_outages(ports)
     for org in await organisations(ports.clients):
         connection = await ports.organisation(org).connection()
         if connection is not None and connection.state is not ConnectionState.DISCONNECTED:

@@ -253,6 +253,7 @@ class EventKind(StrEnum):
     SYNC_FINISHED = "sync_finished"
     INVOICE_CHANGED = "invoice_changed"
     CONNECTION_CHANGED = "connection_changed"
+    STORE_OUTAGE = "store_outage"  # `before` and `after`: its begin and end, ISO 8601
 
 
 class Event(Frozen):

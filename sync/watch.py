@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from redis.exceptions import RedisError
 
 from sync.errors import StoreError
+from sync.outages import note_outage
 from sync.ports import Ports
 
 log = structlog.get_logger(__name__)
@@ -41,14 +42,17 @@ class StoreWatch:
     def __init__(self, ports: Ports, worker: str) -> None:
         """`worker` is its name among all."""
         self._clients = ports.clients
+        self._ports = ports
         self._redis: Any = ports.clients.exact
         self._worker = worker
         self._away_since: float | None = None
+        self._over: list[timedelta] = []  # outages that were not noted yet
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
             self._tell(await self._look())
+            await self._note()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> str:
@@ -74,9 +78,20 @@ class StoreWatch:
         elif not trouble and self._away_since is not None:
             seconds = round(now - self._away_since, 1)
             self._away_since = None
+            self._over.append(timedelta(seconds=seconds))
             log.warning(
                 "store can be used again, work goes on", seconds=seconds, worker=self._worker
             )
+
+    async def _note(self) -> None:
+        """Have people told of what is over; at the next look where the store is away again."""
+        while self._over and self._away_since is None:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await note_outage(self._ports, self._over[0])
+            except (StoreError, TimeoutError):
+                return
+            del self._over[0]
 
 
 async def workers_alive(ports: Ports) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bot.blocks import kit
 from bot.blocks.kit import Card
 from bot.reasons import next_step, sentence
@@ -38,6 +40,13 @@ def outage(t: Texts, connection: Connection) -> Card:
         step = next_step(t, connection.last_error)
         blocks.append(kit.section(t.md("failure.next", step=step)))
     return kit.card(title, blocks)
+
+
+def store_outage(t: Texts, since: datetime, until: datetime) -> Card:
+    """xTool's own store was away: told once, when it is over."""
+    title = t.md("store_outage.title", since=t.moment(since), until=t.moment(until))
+    text = t.md("store_outage.text")
+    return kit.card(title, [kit.section(title), kit.section(text)])
 
 
 def held(t: Texts, connection: Connection) -> Card:

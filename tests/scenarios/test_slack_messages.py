@@ -460,6 +460,21 @@ async def test_a_broken_connection_is_told_once_and_healed_in_place(told: Surfac
     assert len(posts(told)) == 1
 
 
+async def test_an_outage_of_the_store_is_told_once_with_its_times(told: Surface) -> None:
+    since, until = (datetime(2026, 11, 22, 10, minute, tzinfo=UTC) for minute in (2, 9))
+    for _ in range(2):
+        told.service.event(
+            EventKind.STORE_OUTAGE, before=since.isoformat(), after=until.isoformat()
+        )
+        await told.notify()
+    (card,) = posts(told)
+    assert "konnte von" in card.text
+    assert "nicht arbeiten" in card.text
+    assert "10:02 UTC" in card.text
+    assert "10:09 UTC" in card.text
+    assert "Nichts ging verloren" in card.all_text
+
+
 @pytest.mark.parametrize(("button", "resend"), [("hold_restore", False), ("hold_resend", True)])
 async def test_vanished_tags_are_decided_by_a_manager(
     told: Surface, button: str, resend: bool

@@ -176,6 +176,7 @@ def test_messages_about_the_connection_are_sendable(
         connections.held(t, given),
         connections.solved(t, given),
         connections.outage(t, given.model_copy(update={"last_error": reason})),
+        connections.store_outage(t, NOW, NOW),
         connections.ended(t, name, name),
         connections.intro(t, given, "xTool"),
         connections.welcome(t, "xTool"),

@@ -1,0 +1,82 @@
+"""An outage of the store is told in Slack: once, when it is over, whoever else saw it.
+
+While it lasts, commands and clicks are answered with what is the matter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sync.outages import OUTAGES
+from tests.faults.channel import CHANNEL, posts, telling
+from tests.faults.processes import Launcher
+from tests.faults.test_store_trouble import PAUSED, RESUMED
+from tests.faults.web import Webs
+from tests.faults.world import World
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
+
+NOTICE = 0.5  # in place of a minute
+TOLD = "could not work"
+
+
+def notices(webs: Webs) -> int:
+    """How many messages tell of an outage."""
+    return sum(TOLD in message.text for message in webs.slack.messages(CHANNEL))
+
+
+async def everyone_says(world: World, event: str) -> None:
+    """Both workers logged it."""
+    workers = world.workers[-2:]
+    await world.until(lambda: all(w.logged(event) for w in workers), 30, f"all say: {event}")
+
+
+async def asks(world: World, webs: Webs, invoice: str) -> list[str]:
+    """What a command and a click are answered."""
+    slack, before = webs.slack, len(webs.slack.ephemerals("admin"))
+    for delivery in await asyncio.gather(
+        slack.command("/sevdesk status", channel=CHANNEL),
+        slack.click("invoice_retry", value=invoice),
+    ):
+        assert (delivery.status, delivery.error) == (200, "")
+    answers = lambda: slack.ephemerals("admin")[before:]  # noqa: E731
+    await world.until(lambda: len(answers()) == 2, 30, "both are answered")
+    return [message.all_text for message in answers()]
+
+
+async def test_an_outage_is_told_once_and_requests_meanwhile_are_answered(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    """Two workers and a web process, a store that is killed and started again."""
+    async with telling(tmp_path, launcher, webs=1, notice=NOTICE) as (world, webs, tenant):
+        webs.turn_to(0)
+        webs.slack.out.answer_seconds = 30.0
+        for _ in range(2):
+            world.start()
+        failed = tenant.add(difficult=True)[0]
+        await world.until(lambda: posts(webs, failed.number) == 1, 30, "the failure is told")
+        await world.until_quiet()
+        await world.store.kill()
+        await everyone_says(world, PAUSED)
+        for answer in await asks(world, webs, failed.id):
+            assert "store does not answer" in answer
+        await asyncio.sleep(NOTICE)
+        await world.store.start()
+        await everyone_says(world, RESUMED)
+        await world.until(lambda: notices(webs) > 0, 30, "the outage is told")
+        await all_noted(world)
+        await world.until_quiet()
+        assert notices(webs) == 1
+        assert (await world.records(tenant))[failed.id].attempts == 1
+
+
+async def all_noted(world: World) -> None:
+    """What every worker saw was looked at."""
+
+    async def none_left() -> bool:
+        return not await world.redis.zcard(OUTAGES)
+
+    await world.until(none_left, 30, "all outages that were seen are told")
