@@ -23,6 +23,7 @@ from sync.store.redis import Durability
 CHECK_SECONDS = 20.0
 CLOCK_GOOD = 30.0  # seconds; Date headers have whole seconds, and an answer takes its time
 CLOCK_BAD = 240.0  # seconds; Slack's signatures are good for 300
+STORE_CLOCK_GOOD = 5.0  # seconds between this machine's clock and the store's
 
 _ADVICE = {
     "store.unavailable": "Start the store, and look at REDIS_URL.",
@@ -229,6 +230,19 @@ def judge_clock(skew: float | None) -> Result:
     if abs(skew) <= CLOCK_BAD:
         return warn(name, f"{told}.", advice)
     return fail(name, f"{told}; requests from Slack are refused beyond 300 s.", advice)
+
+
+def judge_store_clock(skew: float) -> Result:
+    """Our time minus the store's, in seconds, where the answer's own time is allowed for."""
+    name = "store: clock"
+    if abs(skew) <= STORE_CLOCK_GOOD:
+        return ok(name, "The store's clock and this machine's agree.")
+    return warn(
+        name,
+        f"The store's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} this "
+        "machine's. xTool decides by the store's, so nothing is sent twice; one of them is wrong.",
+        "Let both machines set their clocks by NTP.",
+    )
 
 
 def judge_access_point(name: str, found: DeliveryStatus) -> Result:

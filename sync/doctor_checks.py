@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from sync import doctor
+from sync.clock import ask, steady
 from sync.doctor import Check, Result
 from sync.documents import rules
 from sync.embedded import EmbeddedStore
@@ -74,7 +75,16 @@ async def _store(settings: Settings) -> Sequence[Result]:
         clients = Clients(url)
         stack.push_async_callback(clients.aclose)
         results = doctor.judge_durability(await clients.durability())
+        results.append(doctor.judge_store_clock(await _apart(clients)))
         return [*results, *await doctor.examine([Check("encryption key", _key(settings, clients))])]
+
+
+async def _apart(clients: Clients) -> float:
+    """Our clock minus the store's, in seconds; 0 if the time of the answer explains it."""
+    told = await ask(clients)
+    now = datetime.now(UTC).timestamp()
+    there = told.moved(steady())
+    return now - min(max(now, there.low), there.high)
 
 
 def _key(settings: Settings, clients: Clients) -> doctor.Run:

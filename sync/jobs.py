@@ -29,9 +29,9 @@ from docket import Docket, Perpetual, Worker
 from redis.exceptions import RedisError
 
 from sync.docket_store import follow_failovers
+from sync.docket_time import docket_told_by
 from sync.drain import Drain, next_due
 from sync.model import ConnectionState
-from sync.outages import tell_outages
 from sync.polling import Poller
 from sync.ports import Ports
 from sync.store.keys import Keys
@@ -58,9 +58,10 @@ RESTART_SECONDS = 1.0
 class DocketJobs:
     """`ports.Jobs` on docket."""
 
-    def __init__(self, docket: Docket) -> None:
-        """Put jobs on `docket`."""
+    def __init__(self, docket: Docket, now: Callable[[], datetime]) -> None:
+        """Put jobs on `docket`, which tells the time by the same clock as `now`."""
         self._docket = docket
+        self._now = now
 
     async def hint_delivery(self, org: str, at: datetime) -> None:
         """Something is due for an invoice of `org`."""
@@ -69,18 +70,18 @@ class DocketJobs:
 
     async def hint_notify(self, org: str) -> None:
         """Events of `org` were written."""
-        slot = math.floor(datetime.now(UTC).timestamp() * 2) + 1
+        slot = math.floor(self._now().timestamp() * 2) + 1
         await self._add("notify", f"notify:{org}:{slot}", _time(slot / 2), org)
 
     async def hint_poll(self, org: str, *, soon: bool = False) -> None:
         """Poll `org` again and again; `soon`: the next time is now."""
         put = self._docket.replace if soon else self._docket.add
         with _store_errors():
-            await put("poll", datetime.now(UTC), f"poll:{org}")(org)
+            await put("poll", self._now(), f"poll:{org}")(org)
 
     async def sync_now(self, org: str, run_id: str, actor: str) -> None:
         """Poll `org` once, now."""
-        await self._add("sync_now", f"sync:{run_id}", datetime.now(UTC), org, run_id, actor)
+        await self._add("sync_now", f"sync:{run_id}", self._now(), org, run_id, actor)
 
     async def _add(self, name: str, key: str, when: datetime, *args: str) -> None:
         with _store_errors():
@@ -103,14 +104,15 @@ def _time(seconds: float) -> datetime:
 
 
 @asynccontextmanager
-async def open_docket(url: str) -> AsyncIterator[Docket]:
-    """The docket of this process. Job functions are registered by `register`.
+async def open_docket(url: str, now: Callable[[], datetime]) -> AsyncIterator[Docket]:
+    """The docket of this process, by the clock `now`. `register` gives it its functions.
 
     docket names the schemes of URLs as we do, and keeps its keys in one slot of a cluster.
     """
     follow_failovers()
-    async with Docket(name=NAME, url=url, execution_ttl=timedelta(0)) as docket:
-        yield docket
+    with docket_told_by(now):
+        async with Docket(name=NAME, url=url, execution_ttl=timedelta(0)) as docket:
+            yield docket
 
 
 def register(docket: Docket, ports: Ports, notify: Notify, tick: Notify) -> None:
@@ -158,7 +160,6 @@ async def _sweep(ports: Ports) -> None:
     """Give again what hints may have been lost: by a crash between a write and its hint."""
     redis: Any = ports.clients.redis
     await erase_again(ports.clients, ports.now())
-    await tell_outages(ports)
     for org in await organisations(ports.clients):
         connection = await ports.organisation(org).connection()
         if connection is not None and connection.state is not ConnectionState.DISCONNECTED:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -151,10 +151,6 @@ class Jobs(Protocol):
         ...
 
 
-def _utcnow() -> datetime:
-    return datetime.now(UTC)
-
-
 class Locks:
     """One lock for each name, for as long as somebody in this process holds or awaits it.
 
@@ -180,12 +176,13 @@ class Ports:
     preparer: Preparer
     sevdesk: Callable[[str], Awaitable[Sevdesk]]  # by organisation; raises if not connected
     look: Callable[[ParticipantId], Awaitable[Lookup]]  # where a receiver is
+    now: Callable[[], datetime]  # the store's time (`sync.clock`), never ahead of it
+    doubt: Callable[[], timedelta] = timedelta  # by how much `now` may be behind it
     policy: Policy = field(default_factory=Policy)
     prefix: str = "xTool"
     poll: timedelta = timedelta(seconds=300)
     keep_documents: timedelta = timedelta(days=400)
     sender: ParticipantId | None = None  # PEPPOL_SENDER_ID
-    now: Callable[[], datetime] = _utcnow
     jitter: Callable[[], float] = lambda: 0.5
     stopping: Callable[[], bool] = lambda: False
     locks: Locks = field(default_factory=Locks)

@@ -14,6 +14,7 @@ import structlog
 from docket import Docket
 from pydantic import SecretStr
 
+from sync.clock import StoreClock, open_clock
 from sync.connecting import Connecting
 from sync.delivery import Policy
 from sync.documents import rules
@@ -91,7 +92,9 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         await _name_risks(clients)
         vault = await open_vault(settings, clients)
         http = await stack.enter_async_context(build_http())
-        docket = await stack.enter_async_context(open_docket(url))
+        attempt = policy(settings).attempt_deadline
+        clock = await stack.enter_async_context(open_clock(clients, attempt))
+        docket = await stack.enter_async_context(open_docket(url, clock))
         smp = await stack.enter_async_context(smp_client())
         rules.use(settings.data_dir / "rules")
         documents = DocumentWorker()
@@ -103,6 +106,7 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
             http=http,
             smp=smp,
             docket=docket,
+            clock=clock,
             documents=documents,
         )
 
@@ -128,6 +132,7 @@ def _compose(
     http: httpx.AsyncClient,
     smp: httpx.AsyncClient,
     docket: Docket,
+    clock: StoreClock,
     documents: DocumentWorker,
 ) -> Runtime:
     stopping = Stopping()
@@ -147,9 +152,11 @@ def _compose(
 
     ports = Ports(
         clients=clients,
-        jobs=DocketJobs(docket),
+        jobs=DocketJobs(docket, clock),
         access_point=access_point,
         look=lookups.lookup,
+        now=clock,
+        doubt=clock.doubt,
         preparer=DocumentPreparer(
             documents, lookups.lookup, access_point.capabilities, forget=lookups.forget
         ),

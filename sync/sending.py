@@ -7,7 +7,6 @@ not be repeated blindly is the submission, and its attempt is on the disk before
 from __future__ import annotations
 
 import asyncio
-import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ import structlog
 
 from sync import delivery, listening
 from sync.book import Book
+from sync.clock import steady
 from sync.delivery import Step
 from sync.errors import Kind, Reason, StaleRecordError, StoreError, SyncError
 from sync.model import Attempt, Connection, ConnectionState, InvoiceRecord, InvoiceState
@@ -60,12 +60,12 @@ class Guard:
     claim and here for longer than the attempt's deadline, and others may be settling it.
     """
 
-    started: float  # monotonic seconds, before the claim
+    started: float  # by the steady clock, before the claim
     seconds: float  # how long after it the request may begin
 
     def __call__(self) -> None:
         """Raise `AttemptExpiredError`, or do nothing."""
-        if time.monotonic() - self.started > self.seconds:
+        if steady() - self.started > self.seconds:
             raise AttemptExpiredError("the worker was paused between claim and request")
 
 
@@ -235,7 +235,7 @@ class Sender:
     # ---- submit -----------------------------------------------------------------------------
 
     async def _submit(self, record: InvoiceRecord) -> None:
-        started = time.monotonic()
+        started = steady()
         document = await self._book.store.document(record.document_sha256)
         if document is None:
             # Its time was over while it waited for a person: make it again.
@@ -309,7 +309,7 @@ class Sender:
             document_type=record.document_type,
             sha256=record.document_sha256,
             claimed_at=now,
-            deadline=now + self._ports.policy.attempt_deadline,
+            deadline=now + self._ports.doubt() + self._ports.policy.attempt_deadline,
             forced=record.force,
         )
         claimed = delivery.claim(record, attempt, now)

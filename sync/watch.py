@@ -43,6 +43,7 @@ class StoreWatch:
         """`worker` is its name among all."""
         self._clients = ports.clients
         self._ports = ports
+        self._ports = ports
         self._redis: Any = ports.clients.exact
         self._worker = worker
         self._away_since: float | None = None
@@ -57,7 +58,7 @@ class StoreWatch:
 
     async def _look(self) -> str:
         """Write the sign of life; what is wrong, or nothing."""
-        now = datetime.now(UTC).timestamp()
+        now = self._ports.now().timestamp()
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await self._redis.zadd(WORKERS, {self._worker: now})
@@ -97,7 +98,7 @@ class StoreWatch:
 async def workers_alive(ports: Ports) -> int:
     """How many workers showed signs of life lately. Raises `StoreError`."""
     redis: Any = ports.clients.redis
-    since = datetime.now(UTC).timestamp() - ALIVE_SECONDS
+    since = ports.now().timestamp() - ALIVE_SECONDS
     return int(await redis.zcount(WORKERS, since, "+inf"))
 
 

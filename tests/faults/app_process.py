@@ -33,7 +33,7 @@ import structlog
 
 from bot import notifier, posting, processes
 from bot.settings import BotSettings
-from sync import drain, jobs, outages, polling, runtime, tagging
+from sync import drain, jobs, polling, runtime, tagging
 from sync.documents import work
 from sync.documents.pipeline import DocumentPreparer
 from sync.documents.source import SourceDocument
@@ -47,6 +47,7 @@ from sync.ports import Order, Prepared
 from sync.runtime import Runtime, open_runtime
 from sync.settings import Settings
 from tests import loopback
+from tests.faults.host_time import believe_the_host, set_host_clock
 from tests.faults.traps import Trap, arm
 from tests.sandbox.seed import HOTEL, SENDER
 
@@ -68,12 +69,13 @@ class Launch:
     taken_for: float = 1.5
     lease: float = 1.2
     drain_seconds: float = jobs.DRAIN_SECONDS
-    notice: float = outages.NOTICE.total_seconds()  # an outage of the store that is told
     documents: str = "inside"  # or "process"; "none" takes every document as it is
     network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
     slack: Mapping[str, Any] | None = field(default=None, repr=False)  # run the whole app
     web: bool = False
     work: bool = True
+    ahead: float = 0.0  # so far is this host's clock ahead of the others'
+    by: str = "store"  # whose clock decides; "host": as if there were none of the store's
 
     def dump(self) -> bytes:
         """One line."""
@@ -114,7 +116,6 @@ def quicken(launch: Launch) -> None:
     jobs.REDELIVERY = timedelta(seconds=launch.redelivery)
     jobs.SWEEP = timedelta(seconds=launch.sweep)
     jobs.DRAIN_SECONDS = launch.drain_seconds
-    outages.NOTICE = timedelta(seconds=launch.notice)
     drain.TAKEN_FOR = tagging.UNDER_WAY = timedelta(seconds=launch.taken_for)
     polling.LEASE_SECONDS = launch.lease
     notifier.LEASE_SECONDS = posting.LOCK_SECONDS = launch.lease
@@ -122,6 +123,8 @@ def quicken(launch: Launch) -> None:
 
 def equip(rt: Runtime, launch: Launch) -> None:
     """Give the runtime the test's documents and network."""
+    if launch.by == "host":
+        believe_the_host(rt)
     access_point = rt.ports.access_point
     look = access_point.lookup
 
@@ -155,6 +158,8 @@ async def notify(rt: Runtime, org: str) -> None:
 async def run(launch: Launch) -> None:
     """Work until SIGTERM."""
     quicken(launch)
+    if launch.ahead:
+        set_host_clock(launch.ahead)
     await (run_worker(launch) if launch.slack is None else run_app(launch))
 
 

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from sync import doctor, doctor_checks
+from sync.clock import Anchor
 from sync.doctor import Check, Result, Status, examine, worst
 from sync.documents.rules import RulesStatus
 from sync.errors import ConfigurationError, Reason, StoreError
@@ -144,6 +145,22 @@ def test_sevdesk_without_a_token_is_right_to_refuse(
 )
 def test_the_clock_is_judged_in_both_directions(skew: float | None, status: Status) -> None:
     assert doctor.judge_clock(skew).status is status
+
+
+@pytest.mark.parametrize(
+    ("skew", "status", "word"),
+    [
+        (0.0, Status.OK, "agree"),
+        (5.0, Status.OK, "agree"),
+        (5.1, Status.WARN, "5 s behind this machine's"),
+        (-300.0, Status.WARN, "300 s ahead of this machine's"),
+    ],
+)
+def test_the_store_s_clock_is_compared_with_this_machine_s(
+    skew: float, status: Status, word: str
+) -> None:
+    found = doctor.judge_store_clock(skew)
+    assert (found.status, word in found.sentence) == (status, True)
 
 
 def test_a_wrong_clock_says_which_way() -> None:
@@ -347,12 +364,26 @@ async def test_everything_is_looked_at(settings: Settings, no_dns: None) -> None
         "store: append-only file": Status.OK,
         "store: power cut": Status.OK,
         "store: memory": Status.OK,
+        "store: clock": Status.OK,
         "encryption key": Status.OK,
         "access point (Recommand)": Status.OK,
         "sevDesk": Status.OK,
         "clock": Status.OK,
         "receivers' look-up": Status.WARN,
     }
+
+
+async def test_a_store_whose_clock_is_wrong_is_told(
+    settings: Settings, no_dns: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(clients: Clients) -> Anchor:
+        found = await original(clients)
+        return Anchor(found.at, found.low - 90, found.high - 90)
+
+    original = doctor_checks.ask
+    monkeypatch.setattr(doctor_checks, "ask", ask)
+    found = await names_and_statuses(settings, AccessPointStandIn())
+    assert (found["store: clock"], found["clock"]) == (Status.WARN, Status.OK)
 
 
 async def test_without_credentials_the_access_point_is_not_asked(
