@@ -32,6 +32,7 @@ from sync.docket_store import follow_failovers
 from sync.docket_time import docket_told_by
 from sync.drain import Drain, next_due
 from sync.model import ConnectionState
+from sync.outages import tell_outages
 from sync.polling import Poller
 from sync.ports import Ports
 from sync.store.keys import Keys
@@ -160,6 +161,7 @@ async def _sweep(ports: Ports) -> None:
     """Give again what hints may have been lost: by a crash between a write and its hint."""
     redis: Any = ports.clients.redis
     await erase_again(ports.clients, ports.now())
+    await tell_outages(ports)
     for org in await organisations(ports.clients):
         connection = await ports.organisation(org).connection()
         if connection is not None and connection.state is not ConnectionState.DISCONNECTED:

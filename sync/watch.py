@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -42,7 +42,6 @@ class StoreWatch:
     def __init__(self, ports: Ports, worker: str) -> None:
         """`worker` is its name among all."""
         self._clients = ports.clients
-        self._ports = ports
         self._ports = ports
         self._redis: Any = ports.clients.exact
         self._worker = worker

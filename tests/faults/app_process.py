@@ -33,7 +33,7 @@ import structlog
 
 from bot import notifier, posting, processes
 from bot.settings import BotSettings
-from sync import drain, jobs, polling, runtime, tagging
+from sync import drain, jobs, outages, polling, runtime, tagging
 from sync.documents import work
 from sync.documents.pipeline import DocumentPreparer
 from sync.documents.source import SourceDocument
@@ -69,6 +69,7 @@ class Launch:
     taken_for: float = 1.5
     lease: float = 1.2
     drain_seconds: float = jobs.DRAIN_SECONDS
+    notice: float = outages.NOTICE.total_seconds()  # an outage of the store that is told
     documents: str = "inside"  # or "process"; "none" takes every document as it is
     network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
     slack: Mapping[str, Any] | None = field(default=None, repr=False)  # run the whole app
@@ -116,6 +117,7 @@ def quicken(launch: Launch) -> None:
     jobs.REDELIVERY = timedelta(seconds=launch.redelivery)
     jobs.SWEEP = timedelta(seconds=launch.sweep)
     jobs.DRAIN_SECONDS = launch.drain_seconds
+    outages.NOTICE = timedelta(seconds=launch.notice)
     drain.TAKEN_FOR = tagging.UNDER_WAY = timedelta(seconds=launch.taken_for)
     polling.LEASE_SECONDS = launch.lease
     notifier.LEASE_SECONDS = posting.LOCK_SECONDS = launch.lease
