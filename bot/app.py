@@ -67,6 +67,7 @@ class Bot:
             replies=Replies(slack),
             tasks=Tasks(),
             tag=tag,
+            support_at=settings.xtool_support_url or "",
         )
         self.notifier = Notifier(service, store, cards, announcer)
 
@@ -128,6 +129,8 @@ class Bot:
             people=self.deps.people,
             announcer=self.deps.announcer,
             tasks=self.deps.tasks,
+            tag=self.deps.tag,
+            support_at=self.deps.support_at,
         )
 
 
@@ -146,8 +149,8 @@ def bolt_app(deps: Deps, signing_secret: str) -> AsyncApp:
         client=AsyncWebClient(base_url=deps.slack.base_url, retry_handlers=[]),
         authorize=authorizer(deps.workspaces),  # type: ignore[arg-type]  # None is allowed
         user_facing_authorize_error_message=(
-            "xTool is not installed in your workspace, or Slack could not be asked just now. "
-            "Please try again in a minute, or ask an admin to install xTool."
+            "xTool is not installed in your workspace, or Slack or its own database could not be "
+            "asked just now. Please try again in a minute, or ask an admin to install xTool."
         ),
     )
     listeners.register(app, deps)

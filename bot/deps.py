@@ -26,7 +26,7 @@ from bot.slack import SlackClients, SlackError
 from bot.store import BotStore
 from bot.tasks import Tasks
 from bot.texts import Texts, language_of, texts
-from sync.errors import SyncError
+from sync.errors import StoreError, SyncError
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 # Pieces of work at the same time. Measured: without a limit, waves of fifty clicks took all
 # connections to the store, and a worker in the same process sent nothing for half a minute.
 AT_ONCE = 12
+
+PREFS_SECONDS = 5.0  # a person waits; the store's own patience is longer, and it repeats
 
 
 class DeniedError(Exception):
@@ -59,6 +61,7 @@ class Deps:
     replies: Replies
     tasks: Tasks
     tag: str  # name of the contact tag
+    support_at: str = ""  # where people get help, as the operator set it
     languages: dict[str, str] = field(default_factory=dict)  # last known, by organisation
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -142,11 +145,20 @@ async def run(deps: Deps, caller: Caller, name: str, work: Work) -> None:
         await _run(deps, caller, name, work)
 
 
+async def _prefs(deps: Deps, org: str) -> Prefs:
+    """Everybody's first look at the store. Raises `StoreError`: also soon if it hangs."""
+    try:
+        async with asyncio.timeout(PREFS_SECONDS):
+            return await deps.store.prefs(org)
+    except TimeoutError:
+        raise StoreError("the store does not answer in time") from None
+
+
 async def _run(deps: Deps, caller: Caller, name: str, work: Work) -> None:
     """The frame: `work`, and for each way to fail its answer."""
-    call = Call(deps, caller, texts("en"), Prefs())
+    call = Call(deps, caller, texts(deps.languages.get(caller.org, "en")), Prefs())
     try:
-        call.prefs = await deps.store.prefs(caller.org)
+        call.prefs = await _prefs(deps, caller.org)
         call.t = texts(call.prefs.language)
         deps.languages[caller.org] = call.t.language
         await work(call)

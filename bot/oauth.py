@@ -6,6 +6,8 @@ state cookie is `Secure`, so a browser needs https.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import override
 from urllib.parse import urlsplit
 
 import structlog
@@ -19,9 +21,11 @@ from slack_bolt.oauth.async_callback_options import (
 )
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackClientError
 
+from bot import pages
 from bot.announce import Announcer
 from bot.installations import InstallationStore, ManyWorkspaces, StateStore
 from bot.manifest import INSTALL_PATH, REDIRECT_PATH, SCOPES
@@ -30,19 +34,32 @@ from bot.people import People
 from bot.slack import SlackClients, SlackError
 from bot.store import BotStore
 from bot.tasks import Tasks
-from bot.texts import language_of
+from bot.texts import Texts, language_of, texts
 from sync.errors import SyncError
 from sync.store.redis import Clients
 
 log = structlog.get_logger(__name__)
-
-_TRY_AGAIN = "The installation could not be finished. Nothing was stored; please try again.\n"
 
 
 def authorize_url(api_url: str) -> str:
     """Slack's consent page, on the same host as its API."""
     parts = urlsplit(api_url)
     return f"{parts.scheme}://{parts.netloc}/oauth/v2/authorize"
+
+
+class Flow(AsyncOAuthFlow):
+    """Bolt's flow with a first page of ours."""
+
+    support_at = ""
+
+    @override
+    async def build_install_page_html(self, url: str, request: AsyncBoltRequest) -> str:
+        return pages.install(_texts(request.headers), url, self.support_at)
+
+
+def _texts(headers: Mapping[str, Sequence[str]]) -> Texts:
+    """In the language that the browser asks for. Bolt gives each header as a list."""
+    return texts(pages.language(",".join(headers.get("accept-language", ()))))
 
 
 class Installing:
@@ -60,7 +77,12 @@ class Installing:
         people: People,
         announcer: Announcer,
         tasks: Tasks,
+        tag: str = "xTool",
+        support_at: str = "",
     ) -> None:
+        """`tag` is the name of the contact tag, `support_at` where people get help."""
+        self._tag = tag
+        self._support_at = support_at
         self._slack = slack
         self._store = store
         self._people = people
@@ -78,19 +100,26 @@ class Installing:
             state_store=StateStore(clients),
             callback_options=AsyncCallbackOptions(success=self._success, failure=self._failure),
         )
-        self._flow: AsyncOAuthFlow | None = None
+        self._flow: Flow | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """To be added to the web app."""
         return [web.get(INSTALL_PATH, self._handle), web.get(REDIRECT_PATH, self._handle)]
 
-    def _flow_now(self) -> AsyncOAuthFlow:
+    def _flow_now(self) -> Flow:
         """Made when first used: its client needs the running event loop."""
         if self._flow is None:
-            self._flow = AsyncOAuthFlow(client=self._slack.web(), settings=self._settings)
+            self._flow = Flow(client=self._slack.web(), settings=self._settings)
+            self._flow.support_at = self._support_at
         return self._flow
 
     async def _handle(self, request: web.Request) -> web.Response:
+        response = await self._page(request)
+        response.headers.update(pages.HEADERS)
+        response.content_type, response.charset = "text/html", "utf-8"
+        return response
+
+    async def _page(self, request: web.Request) -> web.Response:
         try:
             bolt_request = await to_bolt_request(request)
             flow = self._flow_now()
@@ -109,7 +138,9 @@ class Installing:
             NameError,  # Bolt's flow after an answer of Slack without a bot token
         ) as error:
             log.warning("installation failed", error=type(error).__name__)
-            return web.Response(status=503, text=_TRY_AGAIN)
+            t = texts(pages.language(request.headers.get("Accept-Language", "")))
+            page = pages.failed(t, "trouble", INSTALL_PATH, self._support_at)
+            return web.Response(status=503, text=page)
 
     async def _success(self, args: AsyncSuccessArgs) -> BoltResponse:
         found = args.installation
@@ -119,7 +150,15 @@ class Installing:
         await self._store.change_prefs(org, installer=found.user_id or "")
         if found.user_id:
             self._tasks.spawn(self._welcome(org, found.user_id), "welcome")
-        return await args.default.success(args)
+        about = pages.Installed(
+            workspace=found.enterprise_name or "" if grid else found.team_name or "",
+            app_id=found.app_id or "",
+            team_id=found.team_id or "",
+            grid=grid,
+            enterprise_url=found.enterprise_url or "",
+        )
+        page = pages.installed(_texts(args.request.headers), about, self._tag, self._support_at)
+        return self._last_page(200, page)
 
     async def _welcome(self, org: str, user: str) -> None:
         installed = await self._workspaces.find(org)
@@ -135,4 +174,11 @@ class Installing:
 
     async def _failure(self, args: AsyncFailureArgs) -> BoltResponse:
         log.warning("installation refused", reason=args.reason[:60])
-        return await args.default.failure(args)
+        t = _texts(args.request.headers)
+        page = pages.failed(t, args.reason, INSTALL_PATH, self._support_at)
+        return self._last_page(args.suggested_status_code, page)
+
+    def _last_page(self, status: int, page: str) -> BoltResponse:
+        """The state was used: its cookie goes."""
+        cookie = self._settings.state_utils.build_set_cookie_for_deletion()
+        return BoltResponse(status=status, body=page, headers={"Set-Cookie": cookie})

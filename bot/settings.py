@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from bot.support import support_url
 from sync.settings import EnvironmentSettings, safe_url
 
 
@@ -29,6 +30,7 @@ class BotSettings(EnvironmentSettings):
     slack_client_secret: SecretStr | None = None
     slack_api_url: Annotated[str, AfterValidator(_api_url)] = "https://slack.com/api/"
     host: str = "127.0.0.1"
+    xtool_support_url: Annotated[str, AfterValidator(support_url)] | None = None
     port: int = Field(default=3000, ge=0, le=65535)  # 0: any free port
 
     @model_validator(mode="after")

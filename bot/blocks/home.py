@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bot import support
 from bot.authz import Verdict
 from bot.blocks import kit
 from bot.blocks.kit import Block
@@ -10,11 +11,12 @@ from bot.texts import Texts
 from sync.model import ConnectionState
 
 
-def home(t: Texts, data: Status, *, manages: bool, tag: str) -> Block:
+def home(t: Texts, data: Status, *, manages: bool, tag: str, support_at: str = "") -> Block:
     """Status with buttons; before connecting, what the app does and how to begin."""
     connection = data.overview.connection
+    help_ = kit.context(support.line(t, support_at))
     if connection is None or connection.state is ConnectionState.DISCONNECTED:
-        return kit.home(_before(t, manages=manages, tag=tag))
+        return kit.home([*_before(t, manages=manages, tag=tag), help_])
     buttons = main_buttons(t, connection)
     if manages:
         buttons.append(kit.button(t.plain("button.settings"), "home_settings"))
@@ -24,7 +26,7 @@ def home(t: Texts, data: Status, *, manages: bool, tag: str) -> Block:
         kit.actions(*buttons),
         kit.divider(),
         kit.section(t.md("intro.next", tag=tag)),
-        kit.context(t.md("help.support")),
+        help_,
     ]
     return kit.home(kit.fit(blocks, kit.MESSAGE_TEXT))
 
@@ -36,7 +38,7 @@ def _before(t: Texts, *, manages: bool, tag: str) -> list[Block]:
         blocks.append(kit.actions(button))
     else:
         blocks.append(kit.section(t.md("home.ask_admin")))
-    return [*blocks, kit.context(t.md("help.support"))]
+    return blocks
 
 
 def refused(t: Texts, verdict: Verdict) -> Block:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bot import support
 from bot.blocks import invoice, kit
 from bot.blocks.connection import problem_key
 from bot.blocks.digest import counts, paragraphs
@@ -184,9 +185,9 @@ def _paging(t: Texts, page: InvoicePage) -> list[Block]:
     return [kit.actions(*buttons)] if buttons else []
 
 
-def usage(t: Texts, unknown: str = "") -> Card:
+def usage(t: Texts, unknown: str = "", support_at: str = "") -> Card:
     """What the command can do; `unknown` is what was typed instead."""
     title = t.md("help.unknown", typed=clean(unknown, 60)) if unknown else t.md("help.title")
     lines = Mrkdwn("\n".join(t.md(f"help.{name}") for name in COMMANDS))
-    blocks = [kit.section(title), kit.section(lines), kit.context(t.md("help.support"))]
+    blocks = [kit.section(title), kit.section(lines), kit.context(support.line(t, support_at))]
     return kit.card(title, blocks)

@@ -71,12 +71,15 @@ def parse(body: Mapping[str, Any]) -> tuple[str, Work]:
 
 async def show_help(call: Call) -> None:
     """Usage; for everybody."""
-    await call.deps.replies.tell(call.caller, call.t, status.usage(call.t))
+    await call.deps.replies.tell(
+        call.caller, call.t, status.usage(call.t, support_at=call.deps.support_at)
+    )
 
 
 def _unknown(typed: str) -> Work:
     async def unknown(call: Call) -> None:
-        await call.deps.replies.tell(call.caller, call.t, status.usage(call.t, typed))
+        card = status.usage(call.t, typed, call.deps.support_at)
+        await call.deps.replies.tell(call.caller, call.t, card)
 
     return unknown
 

@@ -95,5 +95,6 @@ async def show_home(call: Call) -> None:
         return
     manages = await call.verdict(Need.MANAGE) is Verdict.YES
     data = await flows.status_data(call)
-    view = page.home(call.t, data, manages=manages, tag=call.deps.tag)
+    tag, help_at = call.deps.tag, call.deps.support_at
+    view = page.home(call.t, data, manages=manages, tag=tag, support_at=help_at)
     await call.deps.replies.publish(call.caller, view)

@@ -6,7 +6,7 @@ import asyncio
 import html
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import aiohttp
@@ -57,12 +57,26 @@ async def installable(
 
 
 async def install(
-    surface: Surface, *, whole_org: bool = False, spoil: str = "", cookie: bool = True
+    surface: Surface,
+    *,
+    whole_org: bool = False,
+    spoil: str = "",
+    cookie: bool = True,
+    language: str = "en",
+    keep: list[tuple[str, Mapping[str, str]]] | None = None,
 ) -> int:
-    """Walk through the installation as a browser; the status of the last page."""
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
+    """Walk through the installation as a browser; the status of the last page.
+
+    `keep` gets the text and headers of each page.
+    """
+    accept = {"Accept-Language": language}
+    pages = [] if keep is None else keep
+    async with aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(), headers=accept
+    ) as browser:
         async with browser.get(f"{surface.address}/slack/install") as page:
             text = await page.text()
+            pages.append((text, page.headers))
             kept = page.headers.get("Set-Cookie", "").split(";")[0]
         found = re.search(r'href="([^"]*client_id=[^"]*)"', text)
         assert found is not None, text
@@ -76,7 +90,7 @@ async def install(
         target = f"{surface.address}{REDIRECT_PATH}?{back.partition('?')[2]}{spoil}"
         headers = {"Cookie": kept} if cookie else {}
         async with browser.get(target, headers=headers) as last:
-            await last.text()
+            pages.append((await last.text(), last.headers))
     await surface.quiet()
     return last.status
 
@@ -93,6 +107,45 @@ async def test_installing_greets_the_installer_with_a_connect_button(
     assert "Danke, dass Sie xTool installiert haben" in welcome.text
     await installable.click("home_connect", message=welcome)
     assert installable.slack.modal("admin").callback_id == "connect"
+
+
+async def test_the_last_page_says_what_happens_next(installable: Surface) -> None:
+    found: list[tuple[str, Mapping[str, str]]] = []
+    assert await install(installable, language="de-DE,de;q=0.9", keep=found) == 200
+    (page, headers) = found[-1]
+    assert "So geht es weiter" in page
+    assert "Direktnachricht" in page
+    app_id = installable.slack.core.app_id
+    assert f"https://slack.com/app_redirect?app={app_id}&amp;team={ORG}" in page
+    for _, sent in found:
+        assert sent["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in sent["Content-Security-Policy"]
+        assert sent["Referrer-Policy"] == "no-referrer"
+        assert sent["Cache-Control"] == "no-store"
+    assert "xTool zu Slack hinzufügen" in found[0][0]
+    assert "slack-app-oauth-state=deleted" in headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ("error=access_denied", 200, "was cancelled in Slack"),
+        ("code=1&state=unknown", 400, "another browser"),
+        ("error=%3Cscript%3Ealert(1)%3C/script%3E", 200, "For support: &lt;script&gt;"),
+    ],
+)
+async def test_a_failed_installation_says_why_and_how_to_begin_again(
+    installable: Surface, query: str, status: int, said: str
+) -> None:
+    async with aiohttp.ClientSession() as browser:
+        target = URL(f"{installable.address}{REDIRECT_PATH}?{query}", encoded=True)
+        async with browser.get(target) as answer:
+            page = await answer.text()
+    assert answer.status == status
+    assert said in page
+    assert 'href="/slack/install"' in page
+    assert "<script" not in page
+    assert "script-src" not in answer.headers["Content-Security-Policy"]
 
 
 async def test_only_the_scopes_of_the_manifest_are_asked_for(installable: Surface) -> None:

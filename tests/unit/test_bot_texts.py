@@ -25,6 +25,7 @@ from bot.blocks.status import COMMANDS
 from bot.export import COLUMNS
 from bot.flows import FILTERS
 from bot.listeners.actions import DECISIONS
+from bot.pages import FAILURES
 from bot.prefs import Notify
 from bot.texts import (
     LANGUAGES,
@@ -56,6 +57,9 @@ FAMILIES = {
     "denied.": [v.value for v in Verdict if v is not Verdict.YES],
     "decision.": [*(wish for wish, _ in DECISIONS.values()), "receiver"],
     "audit.": list(COLUMNS),
+    "page.failed.": list(set(FAILURES.values())),
+    "page.next.": list(set(FAILURES.values())),
+    "page.installed.": ["direct", "token", "tag"],
     "lookup.": ["registered", "not_registered", "no_document_type", "down"],
     "peppol.": ["not_registered", "no_document_type"],
     "reason.kind.": [k.value for k in Kind],
