@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 from pydantic_core import PydanticUndefined
 
+from bot.installations import STATE_SECONDS
+from bot.people import KEEP_SECONDS
 from bot.settings import BotSettings
+from bot.store import CARD_SECONDS
 from sync.settings import Settings
+from sync.store.keys import Keys
+from sync.store.organisation import ERASE_AGAIN, RUN_DAYS
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = {**Settings.variables(), **BotSettings.variables()}
@@ -73,3 +78,26 @@ def test_the_readmes_commands_exist() -> None:
     wanted = set(re.findall(r"(?:`|^)make ([a-z]+)", readme, re.MULTILINE))
     assert {"sandbox", "test"} <= wanted
     assert wanted <= set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+
+
+def test_the_privacy_page_says_how_long_things_are_really_kept() -> None:
+    page = (ROOT / "PRIVACY.md").read_text("utf-8")
+    days = 24 * 3600
+    kept = Settings.variables()["XTOOL_KEEP_DOCUMENTS_DAYS"]
+    assert f"{kept} days after it was stored (`XTOOL_KEEP_DOCUMENTS_DAYS`)" in page
+    assert f"| the digest | {RUN_DAYS} days |" in page
+    assert f"| {CARD_SECONDS // days} days |" in page
+    assert f"| {STATE_SECONDS // 60} minutes |" in page
+    first, second = (int(after.total_seconds() // 60) for after in ERASE_AGAIN)
+    assert f"after {first} and after {second} minutes" in page.replace("\n  ", " ")
+    assert KEEP_SECONDS == 5 * 60
+
+
+def test_every_kind_of_stored_key_is_on_the_privacy_page() -> None:
+    """A new key is a new line there, or is named here as one that says nothing of anybody."""
+    told = {"record", "contacts", "receivers", "unexportable", "audit", "token", "document", "run"}
+    told |= {"connection"}
+    nobody = {"records", "state", "due", "numbers", "providers", "called", "noticed", "events"}
+    nobody |= {"run_counts", "run_invoices", "last_run", "lease", "tag_names", "flags", "cache"}
+    names = {n for n in vars(Keys) if not n.startswith("_")} - {"org", "prefix"}
+    assert names == told | nobody
