@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from collections import OrderedDict
 from datetime import timedelta
 from logging import Logger, getLogger
 from typing import Any, Protocol, override
@@ -24,7 +25,7 @@ from slack_sdk.oauth.state_store.async_state_store import AsyncOAuthStateStore
 from bot.orgs import org_key
 from bot.slack import SlackClients, SlackError
 from bot.store import BotStore
-from sync.errors import SyncError
+from sync.errors import StoreError, SyncError
 from sync.model import Frozen
 from sync.store.organisation import Organisation
 from sync.store.redis import Clients
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 STATE_SECONDS = 600  # how long an installation may take
 FIELD = "slack_bot_token"
+FIND_SECONDS = 1.5  # before the acknowledgement, for which Slack waits three
+KNOWN = 1_000  # installations kept in mind
 
 
 class Installed(Frozen):
@@ -136,15 +139,35 @@ class ManyWorkspaces:
         self._redis: Any = clients.redis
         self._exact: Any = clients.exact
         self._vault = vault
+        self._known: OrderedDict[str, Installed] = OrderedDict()
 
     async def of_request(
         self, enterprise_id: str | None, team_id: str | None, is_enterprise_install: bool
     ) -> Installed | None:
-        """The installation under the request's organisation key."""
+        """The installation under the request's organisation key.
+
+        While the store is away it is the one that was found last: whoever asks is to be told what
+        is the matter, and for that the store is not needed.
+        """
         try:
-            return await self.find(org_key(enterprise_id, team_id, is_enterprise_install))
+            org = org_key(enterprise_id, team_id, is_enterprise_install)
         except ValueError:
             return None
+        try:
+            async with asyncio.timeout(FIND_SECONDS):
+                found = await self.find(org)
+        except (StoreError, TimeoutError):
+            log.warning("installation cannot be read", org=org, known=org in self._known)
+            return self._known.get(org)
+        self._remember(org, found)
+        return found
+
+    def _remember(self, org: str, found: Installed | None) -> None:
+        self._known.pop(org, None)
+        if found is not None:
+            self._known[org] = found
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
 
     async def find(self, org: str) -> Installed | None:
         """The installation of an organisation. Raises `StoreError` or `VaultError`."""

@@ -6,16 +6,27 @@ While it lasts, commands and clicks are answered with what is the matter.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
+from bot.app import Bot
+from bot.settings import BotSettings
 from sync.outages import OUTAGES
+from sync.store.redis import Clients
+from sync.vault import Vault
 from tests.faults.channel import CHANNEL, posts, telling
-from tests.faults.processes import Launcher
+from tests.faults.processes import Launcher, StoreServer
 from tests.faults.test_store_trouble import PAUSED, RESUMED
 from tests.faults.web import Webs
 from tests.faults.world import World
+from tests.sandbox.slack import FakeSlack
+from tests.scenarios.conftest import ORG, SECRET, Surface
+from tests.scenarios.fake_service import FakeService
+from tests.scenarios.test_slack_install import install
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120)]
 
@@ -80,3 +91,66 @@ async def all_noted(world: World) -> None:
         return not await world.redis.zcard(OUTAGES)
 
     await world.until(none_left, 30, "all outages that were seen are told")
+
+
+# ---- where the token itself is in the store ---------------------------------------------------
+
+
+@asynccontextmanager
+async def installed(store: StoreServer) -> AsyncIterator[Surface]:
+    """The app with OAuth, installed by the admin, German, in this process."""
+    async with FakeSlack(SECRET, "xoxb-nobody", answer_seconds=10.0) as slack:
+        slack.core.installs.clear()
+        settings = BotSettings.load(
+            slack_signing_secret=SECRET,
+            slack_client_id="111.222",
+            slack_client_secret="client-secret-of-the-sandbox",
+            slack_api_url=slack.api_url,
+        )
+        clients, service = Clients(store.url), FakeService()
+        bot = Bot(settings, service, clients, Vault([b"k" * 32]))
+        runner = web.AppRunner(bot.build_app(), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        slack.connect_app(f"{address}/slack/events")
+        surface = Surface(slack, service, bot, address)
+        try:
+            assert await install(surface) == 200
+            await bot.deps.store.change_prefs(ORG, language="de", chosen=True)
+            yield surface
+        finally:
+            await runner.cleanup()
+            await clients.aclose()
+
+
+@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("how", ["killed", pytest.param("frozen", marks=pytest.mark.slow)])
+async def test_an_installation_in_a_store_that_is_away_is_answered_all_the_same(
+    how: str, tmp_path: Path
+) -> None:
+    """In its own language, with what is the matter; also where the store only hangs.
+
+    It hangs for ten seconds and is asked again, so an answer within ten is one that did not wait.
+    """
+    store = StoreServer(tmp_path / "store")
+    await store.start()
+    try:
+        async with installed(store) as surface:
+            slack = surface.slack
+            assert "sevDesk" in await surface.command("/sevdesk status")
+            before = len(slack.ephemerals("admin"))
+            if how == "killed":
+                await store.kill()
+            else:
+                store.pause()
+            delivery = await slack.command("/sevdesk status")
+            assert (delivery.status, delivery.error) == (200, "")
+            await slack.wait_for(lambda: slack.ephemerals("admin")[before:], 30)
+            (answer,) = slack.ephemerals("admin")[before:]
+            assert "Der Speicher von xTool antwortet gerade nicht" in answer.all_text
+            assert "Nichts ist verloren" in answer.all_text
+            if how == "frozen":
+                store.resume()
+    finally:
+        await store.stop()
