@@ -42,6 +42,7 @@ class Paths(NamedTuple):
     currency: str
     buyer_reference: str
     order_reference: str
+    sales_order: str
     seller: str
     buyer: str
     line: str
@@ -69,6 +70,7 @@ CII: Final = Paths(
     currency=f"{_SETTLEMENT}/ram:InvoiceCurrencyCode",
     buyer_reference=f"{_AGREEMENT}/ram:BuyerReference",
     order_reference=f"{_AGREEMENT}/ram:BuyerOrderReferencedDocument/ram:IssuerAssignedID",
+    sales_order=f"{_AGREEMENT}/ram:SellerOrderReferencedDocument/ram:IssuerAssignedID",
     seller=f"{_AGREEMENT}/ram:SellerTradeParty",
     buyer=f"{_AGREEMENT}/ram:BuyerTradeParty",
     line=f"{_TRADE}/ram:IncludedSupplyChainTradeLineItem",
@@ -117,6 +119,7 @@ UBL_INVOICE_PATHS: Final = Paths(
     currency="cbc:DocumentCurrencyCode",
     buyer_reference="cbc:BuyerReference",
     order_reference="cac:OrderReference/cbc:ID",
+    sales_order="cac:OrderReference/cbc:SalesOrderID",
     seller="cac:AccountingSupplierParty/cac:Party",
     buyer="cac:AccountingCustomerParty/cac:Party",
     line="cac:InvoiceLine",

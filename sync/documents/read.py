@@ -35,6 +35,8 @@ _ROOTS: Final[dict[str, tuple[Syntax, str, Paths]]] = {
 MAX_TEXT: Final = 1_000
 """Characters kept of one term. The longest that counts is a name."""
 MAX_ATTACHMENTS: Final = 500
+NO_ORDER: Final = "NA"
+"""In UBL the order's number beside a sales order where there is no order (BIS 3, BT-13)."""
 _AMOUNT: Final = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?|[+-]?\.\d{1,20}")
 _CMS: Final = bytes.fromhex("06092a864886f70d010702")  # the DER of id-signedData (RFC 5652)
 
@@ -84,7 +86,7 @@ def describe(opened: Opened) -> SourceDocument:
         due_date=_date("BT-9", _text(root, at.due_date)),
         currency=currency,
         buyer_reference=_text(root, at.buyer_reference),
-        order_reference=_text(root, at.order_reference),
+        order_reference=_order_reference(root, at),
         seller=_party(root, at.seller, opened),
         buyer=_party(root, at.buyer, opened),
         totals=_totals(root, at, currency),
@@ -130,6 +132,12 @@ def _text(element: etree._Element, path: str) -> str:
 
 def _content(element: etree._Element) -> str:
     return " ".join((element.text or "").split())[:MAX_TEXT]
+
+
+def _order_reference(root: etree._Element, at: Paths) -> str:
+    """BT-13. UBL has no sales order (BT-14) without an order and prescribes `NA` for it."""
+    found = _text(root, at.order_reference)
+    return "" if found == NO_ORDER and _text(root, at.sales_order) else found
 
 
 def _date(term: str, text: str) -> date | None:

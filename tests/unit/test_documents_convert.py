@@ -17,6 +17,7 @@ from sync.documents.errors import (
     InvalidDocumentError,
     UnsendableDocumentError,
 )
+from sync.documents.paths import NS
 from sync.documents.read import open_document, read
 from sync.documents.source import Identifier, SourceDocument
 from sync.documents.work import Plan
@@ -129,6 +130,28 @@ def test_a_missing_endpoint_is_written_where_the_schema_wants_it() -> None:
         source = without(start, end, name)
         assert read(source).seller.endpoint is None
         assert read(made(source, How.AS_IS)).seller.endpoint is not None  # and judged valid
+
+
+SALES_ORDER = (
+    "<ram:SellerOrderReferencedDocument><ram:IssuerAssignedID>SO-1</ram:IssuerAssignedID>"
+    "</ram:SellerOrderReferencedDocument>"
+)
+
+
+def test_a_sales_order_without_an_order_travels() -> None:
+    """UBL wants an order's number beside it and prescribes `NA`: nothing was changed by that."""
+    end = "</ram:BuyerTradeParty>"
+    source = changed(end, end + SALES_ORDER)
+    ubl = made(source)
+    assert open_document(ubl).root.findtext("cac:OrderReference/cbc:ID", "", NS) == "NA"
+    assert read(ubl).order_reference == read(source).order_reference == ""
+    assert read(made(ubl, How.TO_CII)).order_reference == ""
+
+
+def test_an_order_called_na_is_one_where_there_is_no_sales_order() -> None:
+    order = SALES_ORDER.replace("Seller", "Buyer").replace("SO-1", "NA")
+    end = "</ram:BuyerTradeParty>"
+    assert read(made(changed(end, end + order))).order_reference == "NA"
 
 
 def test_comments_of_the_source_stay() -> None:
