@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 
 from bot.blocks import connection as pages
+from bot.blocks.calling import calling
 from bot.blocks.digest import Day, daily
 from bot.blocks.kit import Card
 from bot.posting import Poster
@@ -57,9 +58,9 @@ class Announcer:
             return None
         t = texts(prefs.language)
         if connection.state is ConnectionState.BROKEN:
-            return pages.broken(t, connection)
+            return calling(t, pages.broken(t, connection), prefs.mention)
         if connection.state is ConnectionState.HELD:
-            return pages.held(t, connection)
+            return calling(t, pages.held(t, connection), prefs.mention)
         if pages.is_outage(connection):
             return pages.outage(t, connection)
         return pages.solved(t, connection)

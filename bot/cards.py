@@ -11,13 +11,14 @@ from decimal import Decimal
 
 from bot.blocks import digest as digests
 from bot.blocks import invoice
+from bot.blocks.calling import calling
 from bot.blocks.digest import Digest, Waiting, worth_telling
 from bot.blocks.failure import failure
 from bot.blocks.group import group
 from bot.blocks.invoice import Shown
 from bot.blocks.kit import Card
 from bot.posting import Poster
-from bot.prefs import Notify, Prefs
+from bot.prefs import Details, Notify, Prefs
 from bot.service import Service
 from bot.store import BotStore
 from bot.texts import Texts, texts
@@ -93,7 +94,9 @@ class Cards:
                 found.append(self.shown(record, prefs))
         if not found:
             return None
-        return failure(t, found[0]) if len(members) == 1 else group(t, found)
+        card = failure(t, found[0]) if len(members) == 1 else group(t, found)
+        needed = any(invoice.needs_look(shown.record) for shown in found)
+        return calling(t, card, prefs.mention if needed else ())
 
     # ---- one sync ---------------------------------------------------------------------------
 
@@ -123,7 +126,8 @@ class Cards:
             return None
         t = texts(prefs.language)
         waiting = await self._waiting(org, run, prefs, t)
-        return digests.digest(t, Digest(run, connection.account_name, waiting))
+        card = digests.digest(t, Digest(run, connection.account_name, waiting))
+        return calling(t, card, prefs.mention if waiting.count else ())
 
     async def _waiting(self, org: str, run: SyncRun, prefs: Prefs, t: Texts) -> Waiting:
         """What the buttons would send: all that waits, not only what this sync imported."""
@@ -150,7 +154,10 @@ class Cards:
             total = max(sum(run.counts.values()), len(records))
             return digests.details(texts(prefs.language), self.all_shown(records, prefs), total)
 
-        await self._poster.put(org, f"details:{run_id}", channel, render, thread_ts=ts)
+        if prefs.details is Details.OFF:
+            return
+        thread = ts if prefs.details is Details.THREAD else ""
+        await self._poster.put(org, f"details:{run_id}", channel, render, thread_ts=thread)
 
 
 def summarise(

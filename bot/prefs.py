@@ -19,6 +19,14 @@ class Notify(StrEnum):
     DAILY = "daily"  # one summary a day instead of one per sync
 
 
+class Details(StrEnum):
+    """Where the list of a sync's invoices goes."""
+
+    THREAD = "thread"  # of its digest
+    CHANNEL = "channel"  # a message after the digest
+    OFF = "off"
+
+
 class Prefs(Frozen):
     """Settings of one organisation that only `bot` needs."""
 
@@ -26,6 +34,8 @@ class Prefs(Frozen):
     failures_channel: str = ""  # empty: as results
     language: str = "en"
     notify: Notify = Notify.ALL
+    details: Details = Details.THREAD
+    mention: tuple[str, ...] = ()  # who is called by name when something needs somebody
     daily_at: str = "08:00"  # local time
     timezone: str = "Europe/Berlin"
     may_retry: tuple[str, ...] = ()  # empty: all full members

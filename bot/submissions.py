@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, override
@@ -20,8 +19,6 @@ from bot.slack import ChannelClosedError, SlackError
 from bot.texts import Mrkdwn, Texts, channel_link, language_of, texts
 from sync.errors import Kind, Reason, SyncError
 from sync.model import Decision, Outcome, ParticipantId
-
-_USER = re.compile(r"[UW][A-Z0-9]{1,30}")
 
 
 class Secret:
@@ -142,8 +139,7 @@ def settings(values: Mapping[str, Any]) -> Work:
 
 async def _save(call: Call, chosen: Chosen) -> None:
     moved = chosen.prefs.channel != call.prefs.channel
-    people = tuple(user for user in chosen.prefs.may_retry if _USER.fullmatch(user))
-    prefs = chosen.prefs.model_copy(update={"may_retry": people})
+    prefs = chosen.prefs
     await call.deps.service.configure(
         call.caller.org,
         call.caller.user,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 from bot.blocks import kit
 from bot.blocks.kit import Block
 from bot.blocks.modals import channel_picker
-from bot.prefs import Notify, Prefs
+from bot.prefs import Details, Notify, Prefs
 from bot.texts import LANGUAGES, Texts
 from sync.model import Connection, ParticipantId
+
+MENTIONED = 5  # people at most: whoever calls everybody is soon not heard
+_USER = re.compile(r"[UW][A-Z0-9]{1,30}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +31,16 @@ class Chosen:
 def settings(t: Texts, prefs: Prefs, connection: Connection) -> Block:
     """All settings of the organisation."""
     mode = "ask" if connection.ask_before_sending else "automatic"
-    people: Block = {"type": "multi_users_select", "action_id": "value"}
-    if prefs.may_retry:
-        people["initial_users"] = list(prefs.may_retry)
     blocks = [
         _channel(t, "channel", prefs.channel),
         _channel(t, "failures_channel", prefs.failures_channel),
         _choice(t, "mode", ("automatic", "ask"), mode),
         _choice(t, "notify", tuple(Notify), prefs.notify),
         _input(t, "daily_at", {"type": "timepicker", "initial_time": prefs.daily_at}),
+        _choice(t, "details", tuple(Details), prefs.details),
+        _people(t, "mention", prefs.mention, most=MENTIONED),
         _choice(t, "language", LANGUAGES, prefs.language),
-        _input(t, "may_retry", people, optional=True),
+        _people(t, "may_retry", prefs.may_retry),
         _text(t, "sender", str(connection.sender or ""), 140),
         _text(t, "company", connection.company, 100),
         _choice(t, "amounts", ("show", "hide"), "hide" if prefs.hide_amounts else "show"),
@@ -68,6 +71,15 @@ def _choice(t: Texts, name: str, values: tuple[str, ...], chosen: str) -> Block:
     return _input(t, name, element | {"initial_option": options[chosen]})
 
 
+def _people(t: Texts, name: str, chosen: tuple[str, ...], most: int = 0) -> Block:
+    people: Block = {"type": "multi_users_select"}
+    if chosen:
+        people["initial_users"] = list(chosen)
+    if most:
+        people["max_selected_items"] = most
+    return _input(t, name, people, optional=True)
+
+
 def _text(t: Texts, name: str, initial: str, limit: int) -> Block:
     element: Block = {"type": "plain_text_input", "max_length": limit}
     if initial:
@@ -88,7 +100,7 @@ def read(values: Mapping[str, Any], prefs: Prefs) -> Chosen | dict[str, str]:
     channel = _value(values, "channel", "selected_conversation")
     notify = _selected(values, "notify")
     language = _selected(values, "language")
-    people = _field(values, "may_retry").get("selected_users") or []
+    details = _selected(values, "details")
     changed = prefs.model_copy(
         update={
             "channel": channel or prefs.channel,
@@ -96,7 +108,9 @@ def read(values: Mapping[str, Any], prefs: Prefs) -> Chosen | dict[str, str]:
             "notify": Notify(notify) if notify in tuple(Notify) else prefs.notify,
             "daily_at": _value(values, "daily_at", "selected_time") or prefs.daily_at,
             "language": language if language in LANGUAGES else prefs.language,
-            "may_retry": tuple(str(user) for user in people[:100]),
+            "details": Details(details) if details in tuple(Details) else prefs.details,
+            "mention": _users(values, "mention")[:MENTIONED],
+            "may_retry": _users(values, "may_retry")[:100],
             "hide_amounts": _selected(values, "amounts") == "hide",
             "channel_problem": "",
             "problem_channel": "",
@@ -109,6 +123,11 @@ def read(values: Mapping[str, Any], prefs: Prefs) -> Chosen | dict[str, str]:
         sender=sender,
         company=_value(values, "company", "value").strip(),
     )
+
+
+def _users(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = _field(values, name).get("selected_users") or []
+    return tuple(str(user) for user in found if _USER.fullmatch(str(user)))
 
 
 def _field(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

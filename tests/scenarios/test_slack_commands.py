@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from bot import export
+from bot.prefs import Details
 from bot.texts import texts
 from sync.errors import StoreError
 from sync.model import AuditEntry, InvoiceState
@@ -270,6 +271,17 @@ async def test_settings_are_saved(connected: Surface) -> None:
     prefs = await connected.bot.deps.store.prefs(ORG)
     assert (prefs.language, prefs.hide_amounts) == ("en", True)
     assert connected.service.configured["ask_before_sending"]
+
+
+async def test_whom_to_mention_and_where_details_go_is_saved(connected: Surface) -> None:
+    await connected.command("/sevdesk settings")
+    await connected.submit(mention=["U0MEMBER"], details="channel")
+    prefs = await connected.bot.deps.store.prefs(ORG)
+    assert (prefs.mention, prefs.details) == (("U0MEMBER",), Details.CHANNEL)
+    await connected.command("/sevdesk settings")
+    await connected.submit(mention=[])
+    prefs = await connected.bot.deps.store.prefs(ORG)
+    assert (prefs.mention, prefs.details) == ((), Details.CHANNEL)
 
 
 async def test_an_impossible_own_peppol_id_is_shown_at_its_field(connected: Surface) -> None:

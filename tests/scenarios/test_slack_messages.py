@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from bot.notifier import Notifier
-from bot.prefs import Notify
+from bot.prefs import Details, Notify
 from bot.slack import SlackError
 from sync import delivery
 from sync.errors import Kind, Reason
@@ -586,3 +586,57 @@ async def test_one_refused_card_does_not_stop_the_others(told: Surface) -> None:
     told.service.add(record(run="", invoice_id="2", number="RE-2"))
     await told.notify()
     assert any("RE-2" in m.text for m in posts(told))
+
+
+# ---- who is called, and where details go ----------------------------------------------------
+
+
+async def test_a_failure_calls_the_chosen_people_until_somebody_acts(told: Surface) -> None:
+    await told.bot.deps.store.change_prefs(ORG, mention=("U0MEMBER", "U0ADMIN"))
+    failed = told.service.add(record(run=""))
+    await told.notify()
+    (card,) = told.cards("RE-1001")
+    assert card.text.startswith(":bell: <@U0MEMBER> <@U0ADMIN>")
+    assert "<@U0MEMBER>" in card.all_text
+    told.service.add(failed.model_copy(update={"state": S.SENT, "reason": None}))
+    await told.notify()
+    (card,) = told.cards("RE-1001")
+    assert "<@U0MEMBER>" not in card.text + card.all_text
+
+
+async def test_a_refused_token_calls_the_chosen_people(told: Surface) -> None:
+    await told.bot.deps.store.change_prefs(ORG, mention=("U0MEMBER",))
+    assert told.service.now_connected is not None
+    changes = {"state": ConnectionState.BROKEN, "reason": Reason(code="sevdesk.unauthorized")}
+    told.service.now_connected = told.service.now_connected.model_copy(update=changes)
+    told.service.event(EventKind.CONNECTION_CHANGED, after="broken")
+    await told.notify()
+    assert "<@U0MEMBER>" in posts(told)[-1].text
+
+
+async def test_nobody_is_called_for_what_went_well(told: Surface) -> None:
+    await told.bot.deps.store.change_prefs(ORG, mention=("U0MEMBER",))
+    told.service.add(record(state=S.SENT, reason=None))
+    told.service.add_run(finished(imported=1))
+    await told.notify()
+    assert posts(told)
+    assert all("<@U0MEMBER>" not in message.text for message in posts(told))
+
+
+@pytest.mark.parametrize(
+    ("details", "in_channel", "in_thread"),
+    [(Details.THREAD, 1, 1), (Details.CHANNEL, 2, 0), (Details.OFF, 1, 0)],
+)
+async def test_details_go_where_the_settings_say(
+    told: Surface, details: Details, in_channel: int, in_thread: int
+) -> None:
+    await told.bot.deps.store.change_prefs(ORG, details=details)
+    before = len(told.slack.messages("invoices", replies=False))
+    told.service.add(record(state=S.SENT, reason=None))
+    told.service.add_run(finished(imported=1))
+    for _ in range(2):
+        await told.notify()
+    whole = told.slack.messages("invoices")
+    top = told.slack.messages("invoices", replies=False)[before:]
+    assert len(top) == in_channel
+    assert len([m for m in whole if m.thread_ts and m.thread_ts != m.ts]) == in_thread

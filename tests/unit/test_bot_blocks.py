@@ -15,6 +15,7 @@ from bot.authz import Verdict
 from bot.blocks import connection as connections
 from bot.blocks import digest, home, invoice, kit, modals, status
 from bot.blocks import settings as settings_modal
+from bot.blocks.calling import calling
 from bot.blocks.digest import Day, Digest, Waiting
 from bot.blocks.failure import failure
 from bot.blocks.group import group
@@ -583,3 +584,24 @@ def test_a_group_of_objections_is_not_called_settled() -> None:
     no = PeppolResponse(kind=ResponseKind.INVOICE_RESPONSE, code="RE", text="", at=NOW)
     objected = [shown(record(state=S.SENT, reason=None, responses=(no,)))] * 2
     assert "2 invoices should be looked at" in group(EN, objected).text
+
+
+# ---- calling people -------------------------------------------------------------------------
+
+
+@relaxed
+@given(
+    LANGUAGE,
+    st.lists(records(), min_size=1, max_size=10, unique_by=lambda r: r.invoice_id),
+    st.lists(NAMES, max_size=5),
+)
+def test_a_card_that_calls_people_is_sendable(t: Texts, given: list[Any], people: Any) -> None:
+    card = calling(t, group(t, [shown(one) for one in given]), people)
+    assert_sendable(card)
+
+
+def test_only_slack_users_are_kept_of_whom_to_mention() -> None:
+    users = {"selected_users": ["U0MEMBER", "<!channel>", "W1", *(f"U{n}" for n in range(9))]}
+    chosen = settings_modal.read(submitted(mention=users), Prefs())
+    assert isinstance(chosen, settings_modal.Chosen)
+    assert chosen.prefs.mention == ("U0MEMBER", "W1", "U0", "U1", "U2")

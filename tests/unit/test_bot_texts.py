@@ -26,7 +26,7 @@ from bot.export import COLUMNS
 from bot.flows import FILTERS
 from bot.listeners.actions import DECISIONS
 from bot.pages import FAILURES
-from bot.prefs import Notify
+from bot.prefs import Details, Notify
 from bot.texts import (
     LANGUAGES,
     LOCALES,
@@ -67,14 +67,15 @@ FAMILIES = {
     "channel.": ["archived", "not_in", "not_found", "closed"],
     "status.mode.": ["ask", "automatic"],
     "settings.notify.": [n.value for n in Notify],
+    "settings.details.": [d.value for d in Details],
     "settings.language.": list(LANGUAGES),
     "settings.mode.": ["automatic", "ask"],
     "settings.amounts.": ["show", "hide"],
     "settings.": [
         f"{name}{end}"
         for name in (
-            *("channel", "failures_channel", "mode", "notify", "daily_at"),
-            *("language", "may_retry", "sender", "company", "amounts"),
+            *("channel", "failures_channel", "mode", "notify", "daily_at", "details"),
+            *("language", "may_retry", "sender", "company", "amounts", "mention"),
         )
         for end in ("", ".hint")
     ],
