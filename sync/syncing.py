@@ -88,7 +88,8 @@ class Round:
 
     async def _read(self, sevdesk: Sevdesk, connection: Connection) -> Snapshot:
         records = await self._records(connection)
-        relations, names = await read_relations(self._book, sevdesk)
+        by_person = self.run.trigger != "poll"
+        relations, names = await read_relations(self._book, sevdesk, afresh=by_person)
         open_, partly = await sevdesk.invoices(200), await sevdesk.invoices(750)
         broken = (*open_.broken, *partly.broken)
         snapshot = Snapshot(

@@ -29,18 +29,19 @@ REMOVAL_REFUSED = "removal_refused"  # flag: sevDesk does not remove tags; told 
 
 
 async def read_relations(
-    book: Book, sevdesk: Sevdesk
+    book: Book, sevdesk: Sevdesk, *, afresh: bool = False
 ) -> tuple[tuple[TagRelation, ...], dict[str, str]]:
     """Which tag is on which object, and the names of the tags.
 
-    The tags themselves are listed only when one without a known name is met. Raises
+    The tags themselves are listed only when one without a known name is met. `afresh`: no name is
+    known, since somebody may have renamed a tag whose relations do not carry its name. Raises
     `SevdeskError`, also when a relation cannot be read: it would look like a tag that a person
     removed.
     """
     listing = await sevdesk.tag_relations()
     if listing.broken:
         raise BadAnswerError("unreadable tag relations", problem="tag relations")
-    names = await book.store.tag_names()
+    names = {} if afresh else await book.store.tag_names()
     if unknown_tags(listing.rows, names):
         nameless = {relation.tag_id: NAMELESS for relation in listing.rows}
         names = nameless | {tag.id: tag.name for tag in (await sevdesk.tags()).rows}

@@ -312,6 +312,18 @@ async def test_a_renamed_tag_sends_nothing_again(world: World, engine: Engine) -
     assert world.sevdesk.kinds("1") == [T.SENT]
 
 
+async def test_a_persons_sync_notices_a_renamed_tag_whose_relations_do_not_name_it(
+    world: World, engine: Engine
+) -> None:
+    world.sevdesk.embed_names = False
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=6)
+    world.sevdesk.rename_tag("xTool-Peppol-Sent", "Peppol gesendet")
+    await engine.poll(trigger=ME)
+    assert world.sevdesk.kinds("1") == [TagKind.SENT]
+    assert world.provider.accepted("RE-1") == 1
+
+
 @pytest.mark.parametrize("resend", [False, True])
 async def test_a_deleted_tag_stops_and_asks(world: World, engine: Engine, resend: bool) -> None:
     for number in ("1", "2", "3", "4"):
