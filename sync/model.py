@@ -119,6 +119,7 @@ class Attempt(Frozen):
     id: str  # UUID; the provider's idempotency key or SBDH instance id where it takes one
     number: int  # 1, 2, … within the import
     adapter: str
+    account: str = ""  # a mark of the access point account it went to (`Vault.marks`)
     sender: ParticipantId
     receiver: ParticipantId
     document_type: DocumentType

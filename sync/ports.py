@@ -6,7 +6,7 @@ Tests give stand-ins, `sync.runtime` the real ones.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -151,6 +151,11 @@ class Jobs(Protocol):
         ...
 
 
+def _unknown(_company: str) -> Sequence[str]:
+    """No account is told from another one."""
+    return ("",)
+
+
 class Locks:
     """One lock for each name, for as long as somebody in this process holds or awaits it.
 
@@ -178,6 +183,7 @@ class Ports:
     look: Callable[[ParticipantId], Awaitable[Lookup]]  # where a receiver is
     now: Callable[[], datetime]  # the store's time (`sync.clock`), never ahead of it
     doubt: Callable[[], timedelta] = timedelta  # by how much `now` may be behind it
+    account: Callable[[str], Sequence[str]] = _unknown  # marks of the one in use, by company
     policy: Policy = field(default_factory=Policy)
     prefix: str = "xTool"
     poll: timedelta = timedelta(seconds=300)

@@ -136,7 +136,8 @@ def _compose(
     documents: DocumentWorker,
 ) -> Runtime:
     stopping = Stopping()
-    access_point = make_access_point(settings, http)
+    account = account_of(settings)
+    access_point = registry.access_point(http, account)
     lookups = registry.lookups(settings.peppol_lookup, access_point, smp)
     cares: dict[str, Care] = {}
 
@@ -157,6 +158,7 @@ def _compose(
         look=lookups.lookup,
         now=clock,
         doubt=clock.doubt,
+        account=lambda company: vault.marks(account.identity(company)),
         preparer=DocumentPreparer(
             documents, lookups.lookup, access_point.capabilities, forget=lookups.forget
         ),
@@ -190,7 +192,12 @@ def web_url(api_url: str) -> str:
 
 def make_access_point(settings: Settings, http: httpx.AsyncClient) -> AccessPoint:
     """The access point of the settings. Raises `ConfigurationError`."""
-    account = registry.Account(
+    return registry.access_point(http, account_of(settings))
+
+
+def account_of(settings: Settings) -> registry.Account:
+    """The access point account of the settings."""
+    return registry.Account(
         provider=settings.peppol_provider,
         url=settings.access_point_url,
         key=_plain(settings.peppol_api_key),
@@ -198,7 +205,6 @@ def make_access_point(settings: Settings, http: httpx.AsyncClient) -> AccessPoin
         company=settings.peppol_company_id or "",
         submit_seconds=SUBMIT_SECONDS * 0.9,  # its own word about a timeout comes first
     )
-    return registry.access_point(http, account)
 
 
 def _plain(secret: SecretStr | None) -> str:

@@ -25,6 +25,7 @@ from sync.peppol.access_point import (
     CannotTell,
     DeliveryState,
     DeliveryStatus,
+    FindOutcome,
     Found,
     NotTaken,
     Rejected,
@@ -42,6 +43,7 @@ log = structlog.get_logger(__name__)
 OUTCOME_WAITS = (0.1, 0.5, 2.0, 5.0, 0.0)  # seconds between tries to write an outcome
 KEPT_WARNINGS = 10  # of a document
 MAX_STEPS = 20  # of one visit; more would be a loop that `next_step` must not have
+OTHER_ACCOUNT = Reason(code="attempt.other_account", kind=Kind.UNKNOWN)
 NEEDS_ACCOUNT = frozenset({Step.PREPARE, Step.SUBMIT, Step.TAG})  # not after a disconnect
 
 
@@ -245,7 +247,7 @@ class Sender:
         # Whatever can fail is read before the claim: after it, only an answer settles it.
         company = await self._company()
         try:
-            claimed = await self._claim(record)
+            claimed = await self._claim(record, company)
         except NotDurableError as error:
             await self._keep_outcome(error.written, NotTaken(error.reason))
             return
@@ -296,7 +298,7 @@ class Sender:
             raise StaleRecordError("the attempt is settled")
         return record
 
-    async def _claim(self, record: InvoiceRecord) -> InvoiceRecord:
+    async def _claim(self, record: InvoiceRecord, company: str) -> InvoiceRecord:
         if not (record.sender and record.receiver and record.document_type):
             raise ValueError("a ready invoice has no addresses")
         now = self._now()
@@ -304,6 +306,7 @@ class Sender:
             id=str(uuid.uuid4()),
             number=record.attempts + 1,
             adapter=self._ports.access_point.capabilities.name,
+            account=self._ports.account(company)[0],
             sender=record.sender,
             receiver=record.receiver,
             document_type=record.document_type,
@@ -370,18 +373,17 @@ class Sender:
         )
 
     async def _settle(self, record: InvoiceRecord) -> None:
+        company = await self._company()
         if self._is_elsewhere(record):
-            reason = Reason(code="attempt.lost", kind=Kind.UNKNOWN)
-            await self._book.write(record, self._after_find(record, CannotTell(reason)))
-            return
-        document = await self._book.store.document(record.document_sha256) or b""
-        submission = _submission(record, document, await self._company())
-        outcome = await self._ports.access_point.find(submission)
+            outcome: FindOutcome = CannotTell(OTHER_ACCOUNT)
+        else:
+            document = await self._book.store.document(record.document_sha256) or b""
+            outcome = await self._ports.access_point.find(_submission(record, document, company))
+        if isinstance(outcome, Absent) and self._is_another_account(record, company):
+            outcome = CannotTell(OTHER_ACCOUNT)
         await self._book.write(record, self._after_find(record, outcome))
 
-    def _after_find(
-        self, record: InvoiceRecord, outcome: Found | Absent | CannotTell
-    ) -> InvoiceRecord:
+    def _after_find(self, record: InvoiceRecord, outcome: FindOutcome) -> InvoiceRecord:
         now = self._now()
         if isinstance(outcome, Found):
             return self._taken(record, outcome.provider_id, outcome.status)
@@ -389,6 +391,8 @@ class Sender:
         if isinstance(outcome, Absent) and now >= deadline:
             return delivery.absent(record, now)
         hopeless = isinstance(outcome, CannotTell) and not outcome.temporary
+        if isinstance(outcome, CannotTell) and outcome.reason is OTHER_ACCOUNT:
+            record = record.model_copy(update={"reason": OTHER_ACCOUNT})
         return delivery.unsettled(
             record, now, self._ports.policy, self._ports.jitter(), hopeless=hopeless
         )
@@ -400,6 +404,15 @@ class Sender:
         """
         attempt = record.attempt
         return attempt is not None and attempt.adapter != self._ports.access_point.capabilities.name
+
+    def _is_another_account(self, record: InvoiceRecord, company: str) -> bool:
+        """Whether the attempt was made with other credentials, at another address or company.
+
+        What that account does not know another one may have. Attempts from before this was
+        noted are believed to be of this one.
+        """
+        made_by = record.attempt.account if record.attempt else ""
+        return bool(made_by) and made_by not in self._ports.account(company)
 
     async def _check(self, record: InvoiceRecord) -> None:
         if self._is_elsewhere(record):

@@ -36,6 +36,7 @@ from sync.store.redis import Clients
 
 KEY_BYTES = 32  # AES-256
 NONCE_BYTES = 12  # NIST SP 800-38D: 96 bits, random; safe for 2^32 messages under one key
+MARK_DIGITS = 16  # hexadecimal: one in 2^64 is taken for another
 CHECK_KEY = "xt:vault"
 HOW_TO = "make one with: openssl rand -base64 32"
 
@@ -58,6 +59,7 @@ class Vault:
             raise ValueError(f"at least one key of {KEY_BYTES} bytes is needed")
         self._ciphers = {key_id(key): AESGCM(key) for key in keys}
         self._newest = key_id(keys[0])
+        self._markers = tuple(_marker(key) for key in keys)
         self.checks = tuple(_check(key) for key in keys)
 
     def encrypt(self, org: str, field: str, secret: str) -> str:
@@ -81,6 +83,19 @@ class Vault:
         except (InvalidTag, UnicodeDecodeError):
             raise VaultError(f"the secret {field} does not decrypt") from None
 
+    def marks(self, secret: str) -> tuple[str, ...]:
+        """What tells `secret` from another one, under each key of the ring, newest first.
+
+        A mark is kept where the secret is not to be: HMAC-SHA256 under a key that is derived from
+        the vault's, cut to 64 bits. Whoever reads the store does not have that key and can try no
+        guess, not even at a short secret; whoever has it reads the environment, where the secret
+        itself stands. A mark of an older key is still known as long as that key is in the ring.
+        """
+        return tuple(
+            hmac.new(marker, secret.encode(), hashlib.sha256).hexdigest()[:MARK_DIGITS]
+            for marker in self._markers
+        )
+
     def refreshed(self, org: str, field: str, ciphertext: str) -> str | None:
         """The same secret under the newest key; None if it is already. Raises `VaultError`."""
         if _parse(ciphertext)[0] == self._newest:
@@ -96,6 +111,11 @@ def key_id(key: bytes) -> str:
 def _check(key: bytes) -> str:
     """What the store remembers of a key: tells another key apart and reveals nothing of it."""
     return hmac.new(key, b"xtool-key-check", hashlib.sha256).hexdigest()
+
+
+def _marker(key: bytes) -> bytes:
+    """A key for nothing but marks."""
+    return hmac.new(key, b"xtool-mark-key", hashlib.sha256).digest()
 
 
 def _associated(org: str, field: str) -> bytes:

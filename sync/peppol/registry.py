@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -27,6 +28,19 @@ class Account:
     company: str = ""
     submit_seconds: float = SUBMIT_SECONDS  # of one submission, in all
     ask_seconds: float = ASK_SECONDS
+
+    def identity(self, company: str = "") -> str:
+        """All that says which account a submission goes to, as one text that holds its secrets.
+
+        `company`: the organisation's own, where it has one. It counts only where the provider
+        knows companies. A rotated key is another identity: from here it cannot be told from the
+        key of another account. Raises `KeyError` for an unknown provider.
+        """
+        provider = PROVIDERS[self.provider]
+        url = (self.url or provider.production_url).rstrip("/")
+        knows_companies = "PEPPOL_COMPANY_ID" in provider.needs
+        one = (company or self.company) if knows_companies else ""
+        return json.dumps([self.provider, url, one, self.key, self.secret])
 
 
 Maker = Callable[[httpx.AsyncClient, Account], AccessPoint]

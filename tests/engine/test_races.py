@@ -92,6 +92,119 @@ async def test_a_delivery_at_one_provider_is_not_asked_of_another(
     assert (found.state, found.overdue) == (S.SUBMITTED, True), "a person is asked"
 
 
+# ---- another account at the same provider ---------------------------------------------------
+
+
+def in_another_account(
+    world: World, *marks: str, find: Find = Find.OWN_ID
+) -> tuple[Engine, Provider]:
+    """A process with the settings of another account, which knows nothing of the first one's."""
+    other, after = Provider(find=find, status_down=1_000_000), world.engine()
+    after.ports.access_point = AccessPointStandIn(other, Process())
+    after.ports.account = lambda _company: marks
+    return after, other
+
+
+async def lost_in_the_first_account(world: World, engine: Engine, mark: str = "first") -> None:
+    """An attempt was taken, and its answer lost."""
+    engine.ports.account = lambda _company: (mark,)
+    world.provider.script = [Behaviour.LOST_ACCEPTED]
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    assert (await record(engine, "1")).state is S.UNCONFIRMED
+
+
+async def test_what_another_account_does_not_know_a_person_is_asked_about(
+    world: World, engine: Engine
+) -> None:
+    await lost_in_the_first_account(world, engine)
+    after, other = in_another_account(world, "second")
+    await world.run_for(after, hours=3)
+    found = await record(after, "1")
+    assert (found.state, found.overdue) == (S.UNCONFIRMED, True), "a person is asked"
+    assert found.reason is not None
+    assert found.reason.code == "attempt.other_account"
+    assert (world.provider.accepted("RE-1"), other.accepted("RE-1")) == (1, 0)
+
+
+async def test_a_person_decides_about_what_went_to_another_account(
+    world: World, engine: Engine
+) -> None:
+    await lost_in_the_first_account(world, engine)
+    after, other = in_another_account(world, "second")
+    await world.run_for(after, hours=1)
+    assert (await after.service.send_again(ORG, "1", ME)).outcome is Outcome.STARTED
+    await world.run_for(after, minutes=1)
+    found = await record(after, "1")
+    assert (found.state, other.accepted("RE-1")) == (S.SENT, 1)
+    assert found.attempt is not None
+    assert found.attempt.account == "second"
+
+
+async def test_what_the_account_finds_counts_whatever_its_credentials_are(
+    world: World, engine: Engine
+) -> None:
+    await lost_in_the_first_account(world, engine)
+    rotated = world.engine()
+    rotated.ports.account = lambda _company: ("rotated",)
+    await world.run_for(rotated, minutes=5)
+    assert (await record(rotated, "1")).state is S.SENT
+    assert world.provider.accepted("RE-1") == 1
+
+
+@pytest.mark.parametrize(
+    ("noted", "marks"),
+    [
+        ("first", ("first",)),
+        ("first", ("by a newer key of the vault", "first")),
+        ("", ("second",)),  # from before accounts were noted
+    ],
+)
+async def test_the_same_account_is_believed_that_it_has_nothing(
+    world: World, engine: Engine, noted: str, marks: tuple[str, ...]
+) -> None:
+    engine.ports.account = lambda _company: (noted,)
+    world.provider.script = [Behaviour.LOST_NOT_TAKEN]
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    engine.ports.account = lambda _company: marks
+    await world.run_for(engine, minutes=5)
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.provider.accepted("RE-1") == 1
+
+
+async def test_the_mark_is_of_the_company_that_the_organisation_uses(
+    world: World, engine: Engine
+) -> None:
+    engine.ports.account = lambda company: (f"mark of {company}",)
+    await engine.service.configure(ORG, ME, ask_before_sending=False, sender=None, company="c9")
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    found = await record(engine, "1")
+    assert found.attempt is not None
+    assert found.attempt.account == "mark of c9"
+
+
+async def test_a_delivery_that_another_account_does_not_know_does_not_fail(
+    world: World, engine: Engine
+) -> None:
+    engine.ports.account = lambda _company: ("first",)
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    after, other = in_another_account(world, "second")
+    await world.run_for(after, hours=49)
+    found = await record(after, "1")
+    assert (found.state, found.overdue) == (S.SUBMITTED, True), "a person is asked"
+    assert other.status_calls > 0
+    assert other.accepted("RE-1") == 0
+
+
 # ---- another connection -------------------------------------------------------------------
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sync.errors import Kind
@@ -29,6 +31,33 @@ async def test_no_secret_shows(provider: str) -> None:
     async with http() as client:
         shown = repr(access_point(client, account(provider))) + repr(account(provider))
     assert CANARY not in shown
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"provider": "e-invoice-be"},
+        {"url": "http://127.0.0.1:8"},
+        {"company": "d"},
+        {"key": "another"},
+        {"secret": "another"},
+    ],
+)
+def test_another_account_has_another_identity(change: dict[str, str]) -> None:
+    one = account("recommand")
+    assert one.identity() != replace(one, **change).identity()  # type: ignore[arg-type]
+
+
+def test_how_it_is_written_makes_no_other_account() -> None:
+    one = account("recommand")
+    assert one.identity() == replace(one, url=one.url + "/").identity()
+    production = PROVIDERS["recommand"].production_url
+    assert replace(one, url="").identity() == replace(one, url=production).identity()
+    assert one.identity("e") == replace(one, company="e").identity() != one.identity()
+
+
+def test_a_company_makes_a_difference_only_where_the_provider_knows_companies() -> None:
+    assert account("phoss-ap").identity("e") == account("phoss-ap").identity()
 
 
 @pytest.mark.parametrize(("provider", "names"), [

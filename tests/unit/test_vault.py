@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import stat
 import subprocess
 import sys
@@ -96,6 +98,30 @@ def test_a_key_that_was_taken_away_is_named_by_its_id() -> None:
         Vault([NEW]).decrypt("T1", "token", ciphertext)
     assert caught.value.reason_code == "vault.key_missing"
     assert caught.value.params == {"key": ciphertext.split(".")[1]}
+
+
+def test_a_mark_tells_secrets_apart_and_is_the_same_in_every_process() -> None:
+    (mark,) = Vault([OLD]).marks(SECRET)
+    assert Vault([OLD]).marks(SECRET) == (mark,)
+    assert Vault([OLD]).marks(SECRET + "2") != (mark,)
+    assert len(mark) == vault.MARK_DIGITS
+
+
+def test_a_mark_of_an_older_key_is_known_as_long_as_the_key_is_in_the_ring() -> None:
+    (mark,) = Vault([OLD]).marks(SECRET)
+    assert Vault([NEW, OLD]).marks(SECRET) == (*Vault([NEW]).marks(SECRET), mark)
+    assert mark not in Vault([NEW]).marks(SECRET)
+
+
+def test_a_mark_is_no_use_without_the_vault_s_key() -> None:
+    """Neither the bare secret nor what the store knows of the key makes the mark."""
+    made = Vault([OLD])
+    (mark,) = made.marks(SECRET)
+    known = (b"", vault.key_id(OLD).encode(), *(check.encode() for check in made.checks))
+    guesses = {hmac.new(key, SECRET.encode(), hashlib.sha256).hexdigest() for key in known}
+    guesses |= {hashlib.sha256(SECRET.encode()).hexdigest()}
+    assert not any(guess.startswith(mark) for guess in guesses)
+    assert not hmac.new(OLD, SECRET.encode(), hashlib.sha256).hexdigest().startswith(mark)
 
 
 def test_keys_are_read_in_both_alphabets() -> None:
