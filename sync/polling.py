@@ -81,11 +81,11 @@ class Poller:
         return await self._end(run, reason)
 
     async def _run(self, run: SyncRun, lease: _Renewed) -> SyncRun | None:
-        await self._end_interrupted(run.id)
         connection = await self._store.connection()
         if connection is None:
             return None
-        work = Round(self._ports, self._book, run, lambda: not lease.lost)
+        run, begun = await self._after_interrupted(run, connection)
+        work = Round(self._ports, self._book, run, lambda: not lease.lost, kept=begun)
         error: SyncError | None = None
         try:
             await work.sync(connection)
@@ -102,7 +102,7 @@ class Poller:
             log.exception("poll failed unexpectedly", org=self.org, run=run.id)
             error = SyncError("see the log", kind=Kind.TRANSIENT)
         await self._note(connection, error)
-        if did_something(work.run):
+        if did_something(work.run) or begun:
             return await self._end(work.run, error.reason if error else None)
         if work.kept:
             await self._store.drop_run(run.id)
@@ -117,18 +117,25 @@ class Poller:
         await self._book.hint_notify()
         return ended
 
-    async def _end_interrupted(self, run_id: str) -> None:
-        """A sync whose process died is told as well, with what it had done."""
+    async def _after_interrupted(self, run: SyncRun, now: Connection) -> tuple[SyncRun, bool]:
+        """Look after a sync whose process died: the sync that goes on, and whether it is that one.
+
+        Where nobody waits for either, this poll is the rest of that sync and shares its message:
+        a first sync that is killed five times is told in one. Else it is told with what it did.
+        """
         open_id = await self._store.open_run()
-        if open_id in ("", run_id):
-            return
-        run = await self._store.run(open_id)
-        if run is None or run.finished_at is not None:
+        if open_id in ("", run.id):
+            return run, False
+        died = await self._store.run(open_id)
+        if died is None or died.finished_at is not None:
             await self._store.drop_run(open_id)
-            return
-        imported = await self._store.run_size(open_id)
-        counted = run.model_copy(update={"imported": max(run.imported, imported)})
-        await self._end(counted, INTERRUPTED if _by_person(run) else None)
+            return run, False
+        imported = max(died.imported, await self._store.run_size(open_id))
+        died = died.model_copy(update={"imported": imported})
+        if not (_by_person(died) or _by_person(run)) and died.started_at >= now.connected_at:
+            return died, True
+        await self._end(died, INTERRUPTED if _by_person(died) else None)
+        return run, False
 
     async def _note(self, before: Connection, error: SyncError | None) -> None:
         """Write into the connection when it was synced and when it will be.

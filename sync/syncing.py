@@ -40,9 +40,15 @@ class Round:
     """One sync of one organisation. `run` has what was done so far, also after an error."""
 
     def __init__(
-        self, ports: Ports, book: Book, run: SyncRun, go_on: Callable[[], bool] = lambda: True
+        self,
+        ports: Ports,
+        book: Book,
+        run: SyncRun,
+        go_on: Callable[[], bool] = lambda: True,
+        *,
+        kept: bool = False,
     ) -> None:
-        """`go_on`: whether the sync may still go on."""
+        """`go_on`: whether the sync may still go on; `kept`: this is the rest of one that began."""
         self._ports = ports
         self._book = book
         self._store = book.store
@@ -50,8 +56,9 @@ class Round:
         self._may_go_on = go_on
         self._failures = 0
         self._not_imported: SevdeskError | None = None
+        self._before = run.imported  # by a process that died
         self.run = run
-        self.kept = False  # the run is in the store
+        self.kept = kept  # the run is in the store
 
     async def sync(self, connection: Connection) -> None:
         """Do it all. Raises `Stopped`, `SyncError`."""
@@ -70,7 +77,7 @@ class Round:
             plan = planner.plan(replace(snapshot, relations=relations, tag_names=names))
         self._count(
             seen=plan.considered,
-            to_import=len(plan.imports),
+            to_import=self._before + len(plan.imports),
             skipped=plan.skipped,
             foreign=plan.foreign,
         )
@@ -258,7 +265,8 @@ class Round:
         try:
             await _bounded(one, plan.imports, IMPORTS_AT_ONCE)
         finally:
-            self._count(imported=importer.imported, skipped=skipped + importer.skipped)
+            imported = self._before + importer.imported
+            self._count(imported=imported, skipped=skipped + importer.skipped)
         if plan.imports:
             self._go_on()
         if self._not_imported is not None:

@@ -224,16 +224,48 @@ async def test_a_sync_without_a_connection_is_answered(world: World, engine: Eng
     assert run.error.code == "connection.none"
 
 
-async def test_a_sync_that_died_is_told_by_the_next(world: World, engine: Engine) -> None:
+async def a_sync_that_died(world: World, engine: Engine) -> None:
     for number in range(6):
         world.sevdesk.add_invoice(str(number))
     engine.ports.stopping = lambda: world.sevdesk.calls["xml"] >= 2
     await engine.poll()
-    later = world.engine()
-    await later.poll()
+
+
+async def finished_runs(engine: Engine) -> list[tuple[str, int, int]]:
     finished = [e for e in await events(engine) if e.kind is EventKind.SYNC_FINISHED]
-    runs = [await later.service.run(ORG, e.run) for e in finished]
-    assert [(r.imported, r.error) for r in runs if r] == [(2, None), (4, None)]
+    runs = [await engine.service.run(ORG, e.run) for e in finished]
+    return [(r.trigger, r.to_import, r.imported) for r in runs if r]
+
+
+async def test_a_sync_that_died_goes_on_as_the_same(world: World, engine: Engine) -> None:
+    await a_sync_that_died(world, engine)
+    later = world.engine()
+    run = await later.poll()
+    assert run is not None
+    assert await finished_runs(later) == [("poll", 6, 6)]
+    assert await later.ports.organisation(ORG).open_run() == ""
+    in_run = await later.service.run_invoices(ORG, run.id)
+    assert len(in_run) == 6
+
+
+async def test_a_sync_that_died_is_told_before_that_of_a_person(
+    world: World, engine: Engine
+) -> None:
+    await a_sync_that_died(world, engine)
+    later = world.engine()
+    await later.poll(trigger=ME)
+    assert await finished_runs(later) == [("poll", 6, 2), (ME, 4, 4)]
+
+
+async def test_a_sync_that_died_is_not_that_of_the_next_connection(
+    world: World, engine: Engine
+) -> None:
+    await a_sync_that_died(world, engine)
+    world.clock.forward(timedelta(hours=1))
+    later = world.engine()
+    await later.service.connect(ORG, "good-token", ME)
+    await later.poll()
+    assert await finished_runs(later) == [("poll", 6, 2), ("poll", 4, 4)]
 
 
 async def test_a_persons_sync_that_died_is_told_as_interrupted(
