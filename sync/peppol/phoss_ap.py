@@ -4,7 +4,10 @@ Read from its public source (phax/phoss-ap, v0.12):
 
 - the SBDH instance id is chosen by us: it is the attempt's id, and `GET /status/{id}` with 404
   means that the submission was never stored;
-- nothing keeps a second submission with the same id out, so none is ever made;
+- nothing keeps a second submission with the same id out: both are sent. The status of an id that
+  is there twice is 404, as if it had never been stored. So each attempt has an id of its own, also
+  when the same document is sent again after "absent": with the same id two copies would look like
+  none, and a third would follow;
 - the submission is stored first and sent within the same request. 422 with a sending report
   means that the first try failed and that *it goes on by itself*: it was taken;
 - 404 on submission, with an empty body, means that sending is switched off.

@@ -152,6 +152,17 @@ async def test_a_lost_answer_is_found_by_our_own_id(
     assert found.status.state is DeliveryState.DELIVERED
 
 
+async def test_an_id_that_is_used_twice_is_sent_twice_and_then_looks_as_if_it_were_not_there(
+    service: PhossApStandIn, adapter: PhossAp
+) -> None:
+    """Why no attempt takes over the id of the one before, although receivers could notice it."""
+    sent = submission()
+    for _ in range(2):
+        assert isinstance(await adapter.submit(sent, go, keep), Accepted)
+    assert len(service.taken) == 2
+    assert isinstance(await adapter.find(sent), Absent)
+
+
 async def test_what_was_never_stored_is_absent(service: PhossApStandIn, adapter: PhossAp) -> None:
     service.inject(Fault.RESET)
     sent = submission()

@@ -1,7 +1,7 @@
 """A stand-in for phoss-ap, after its public source of 2026.
 
-It stores first and sends within the same request; nothing keeps a repeated id out; a first try
-that fails is a 422 although it goes on by itself.
+It stores first and sends within the same request; nothing keeps a repeated id out, and of an id
+that is there twice it says 404; a first try that fails is a 422 although it goes on by itself.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class PhossApStandIn(StandIn):
         own_id = request.match_info["id"]
         found = [one for one in self.taken if one.id == own_id]
         found += [self.refused[own_id]] if own_id in self.refused else []
-        if not found:
+        if len(found) != 1:  # it reads the row only if there is exactly one
             return web.Response(status=404)
         found[0].poll()
         return web.json_response(self._row(found[0]))
