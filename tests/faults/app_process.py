@@ -197,6 +197,7 @@ async def run_worker(launch: Launch) -> None:
         async with jobs.working(rt.docket, rt.ports):
             log.info("working", pid=os.getpid())
             await ended.wait()
+            log.info("stopping")
             rt.stopping.ask()
     log.info("ended")
 
