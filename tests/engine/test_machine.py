@@ -438,7 +438,7 @@ def machine(engine_url: str, monkeypatch: pytest.MonkeyPatch) -> type[EngineMach
     monkeypatch.setattr(f"{__name__}.server", engine_url)
     # What waits for real time would only make an example slow.
     monkeypatch.setattr("sync.polling.PATIENCE", timedelta(0))
-    monkeypatch.setattr("sync.sending.OUTCOME_WAITS", (0.0,))
+    monkeypatch.setattr("sync.submitting.OUTCOME_WAITS", (0.0,))
     return EngineMachine
 
 

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from sync import delivery
+from sync.answers import Answers
 from sync.delivery import Step
 from sync.model import InvoiceRecord, InvoiceState
 from sync.peppol.access_point import DeliveryState, DeliveryStatus
 from sync.peppol.errors import because
-from sync.sending import Sender
-from tests.engine.world import ORG, Engine
+from tests.engine.world import Engine
 from tests.unit.engine_support import NOW, attempt, record
 
 S = InvoiceState
@@ -31,12 +31,12 @@ ENDS = {
 }
 
 
-def after(sender: Sender, found: InvoiceRecord, events: list[DeliveryStatus]) -> InvoiceRecord:
+def after(answers: Answers, found: InvoiceRecord, events: list[DeliveryStatus]) -> InvoiceRecord:
     """The record after status answers, each heard only when it is asked for."""
     for event in events:
         due = found.next_at or NOW
         if delivery.next_step(found, max(due, NOW)) is Step.CHECK:
-            found = sender._after_status(found, event, first=False)
+            found = answers.after_status(found, event, first=False)
     return found
 
 
@@ -44,7 +44,7 @@ def after(sender: Sender, found: InvoiceRecord, events: list[DeliveryStatus]) ->
 async def test_ten_thousand_orders_with_duplicates_end_the_same(
     engine: Engine, end: InvoiceState
 ) -> None:
-    sender, dice = Sender(engine.ports, ORG), random.Random(20261122)
+    answers, dice = Answers(engine.ports), random.Random(20261122)
     engine.world.clock.to(NOW)
     begin = record(S.SUBMITTED, next_at=NOW, attempt=attempt(provider_id="p-1"))
     ends = set()
@@ -54,7 +54,7 @@ async def test_ten_thousand_orders_with_duplicates_end_the_same(
             *[ENDS[end]] * dice.randint(1, 3),
         ]
         dice.shuffle(events)
-        final = after(sender, begin, events)
+        final = after(answers, begin, events)
         reason = final.reason.code if final.reason else ""
         ends.add((final.state, reason, final.overdue, final.backoff, final.next_at is None))
     expected = (end, FAILED.code if end is S.FAILED else "", False, 0)
@@ -63,9 +63,9 @@ async def test_ten_thousand_orders_with_duplicates_end_the_same(
 
 
 async def test_the_end_does_not_change_when_it_is_heard_again(engine: Engine) -> None:
-    sender = Sender(engine.ports, ORG)
+    answers = Answers(engine.ports)
     begin = record(S.SUBMITTED, next_at=NOW, attempt=attempt(provider_id="p-1"))
-    sent = after(sender, begin, [ENDS[S.SENT]])
-    again = after(sender, sent, [ENDS[S.FAILED], *ON_THE_WAY, ENDS[S.SENT]])
+    sent = after(answers, begin, [ENDS[S.SENT]])
+    again = after(answers, sent, [ENDS[S.FAILED], *ON_THE_WAY, ENDS[S.SENT]])
     assert again == sent
     assert delivery.next_step(again, NOW + timedelta(days=1)) is not Step.CHECK

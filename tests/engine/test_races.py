@@ -205,6 +205,36 @@ async def test_a_delivery_that_another_account_does_not_know_does_not_fail(
     assert other.accepted("RE-1") == 0
 
 
+async def test_absent_counts_only_to_a_question_from_after_the_deadline(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked too early, answered after it: the request may have arrived in between."""
+    world.provider.script = [Behaviour.LOST_NOT_TAKEN]
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    lost = await record(engine, "1")
+    assert lost.attempt is not None
+    assert world.clock() < lost.attempt.deadline
+    early = lost.model_copy(update={"next_at": world.clock()})
+    await engine.ports.organisation(ORG).records.put(early)
+    original, slow = AccessPointStandIn.find, [timedelta(minutes=2)]
+
+    async def find(self: AccessPointStandIn, submission: Submission) -> FindOutcome:
+        outcome = await original(self, submission)
+        if slow:
+            world.clock.forward(slow.pop())
+        return outcome
+
+    monkeypatch.setattr(AccessPointStandIn, "find", find)
+    await engine.work()
+    assert not slow
+    assert (await record(engine, "1")).state is S.UNCONFIRMED
+    await world.run_for(engine, minutes=5)
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.provider.accepted("RE-1") == 1
+
+
 # ---- another connection -------------------------------------------------------------------
 
 

@@ -13,16 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from bot.installations import ManyWorkspaces
 from bot.slack import SlackClients
+from bot.store import BotStore
 from sync.jobs import DocketJobs
 from sync.peppol.einvoice_be import EInvoiceBe
 from sync.peppol.phoss_ap import PhossAp
 from sync.peppol.recommand import Recommand
 from sync.peppol.wire import Wire, _Outgoing
-from sync.sending import Guard, _Saver
 from sync.sevdesk.client import SevdeskClient
 from sync.store.organisation import Organisation
 from sync.store.records import Records
+from sync.submitting import Guard, Saver
 
 SPRUNG = "trap sprung"  # the log's last word before a kill
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
@@ -83,9 +85,13 @@ WRAPPED: tuple[tuple[type, str, Callable[..., str]], ...] = (
     (Organisation, "put_run", _named("put_run")),
     (Organisation, "events", _named("read_events")),
     (Organisation, "trim_events", _named("trim_events")),
+    (Organisation, "erase_later", _named("erase_later")),
+    (Organisation, "_unlink_all", _named("unlink")),
+    (ManyWorkspaces, "remove", _named("remove_installation")),
+    (BotStore, "erase", _named("bot_erase")),
     (Records, "put", _put),
     (Wire, "transfer", _named("transfer")),
-    (_Saver, "__call__", _named("save")),
+    (Saver, "__call__", _named("save")),
     (SlackClients, "call", _slack),
     (DocketJobs, "hint_delivery", _named("hint")),
     *((one, "submit", _named("submit")) for one in (Recommand, EInvoiceBe, PhossAp)),
