@@ -77,6 +77,8 @@ class Provider:
 
     find: Find = Find.OWN_ID
     two_phase: bool = False
+    webhook: Webhook = Webhook.NONE
+    turns: int = 1  # of others, while a request is under way
     script: list[Behaviour] = field(default_factory=list)  # of the next submissions
     otherwise: Behaviour = Behaviour.DELIVERED  # of those after the script
     polls: int = 2
@@ -112,7 +114,7 @@ class AccessPointStandIn:
             two_phase=self._provider.two_phase,
             document_types=None,
             max_document_bytes=10_000_000,
-            webhook=Webhook.NONE,
+            webhook=self._provider.webhook,
             sends_sender=True,
             own_lookup=True,
             tells_responses=self._provider.tells,
@@ -137,7 +139,8 @@ class AccessPointStandIn:
         if behaviour is Behaviour.BREAKS_BEFORE:
             raise RuntimeError("a bug in an adapter")
         provider.requests[submission.number] += 1
-        await asyncio.sleep(0)
+        for _ in range(provider.turns):
+            await asyncio.sleep(0)
         if behaviour in ACCEPTING:
             self._take(submission, behaviour)
         return self._answer(submission, behaviour)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import redis
+import structlog
 
 from sync.embedded import EmbeddedStore
 from sync.store.scripts import CLAIM_DUE
 from tests.engine.crash import SCRIPTS
+from tests.engine.machine import EngineMachine, Ground
 from tests.engine.world import ME, ORG, Engine, World
 
 
@@ -59,3 +62,18 @@ async def engine(world: World) -> Engine:
     await made.poll()
     world.sevdesk.calls.clear()
     return made
+
+
+@pytest.fixture
+def machine(engine_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[EngineMachine]]:
+    """The machine, with what its examples share."""
+    ground = Ground(engine_url)
+    monkeypatch.setattr(EngineMachine, "ground", ground, raising=False)
+    # What waits for real time would only make an example slow.
+    monkeypatch.setattr("sync.polling.PATIENCE", timedelta(0))
+    monkeypatch.setattr("sync.submitting.OUTCOME_WAITS", (0.0,))
+    before = structlog.get_config()
+    structlog.configure(processors=[ground.log], logger_factory=structlog.ReturnLoggerFactory())
+    yield EngineMachine
+    structlog.configure(**before)
+    ground.close()

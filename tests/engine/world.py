@@ -30,7 +30,7 @@ from sync.model import (
     SyncRun,
 )
 from sync.polling import Poller
-from sync.ports import NotPrepared, Order, Ports, Prepared
+from sync.ports import Jobs, NotPrepared, Order, Ports, Prepared
 from sync.service import Service
 from sync.store.keys import Keys
 from sync.store.redis import Clients
@@ -38,6 +38,7 @@ from sync.vault import Vault
 from tests.engine.access_point import AccessPointStandIn, Provider
 from tests.engine.crash import Process, crashing
 from tests.engine.sevdesk import SevdeskAccount, SevdeskStandIn
+from tests.engine.stored import Stored, read
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 POLL = timedelta(seconds=300)
@@ -50,19 +51,28 @@ S = InvoiceState
 
 
 class Clock:
-    """The time of the world."""
+    """The time of the world, as this host's clock shows it."""
 
     def __init__(self) -> None:
         self.at = START
+        self.skew = timedelta(0)
 
     def __call__(self) -> datetime:
+        return self.at + self.skew
+
+    def true(self) -> datetime:
+        """The time of everybody else."""
         return self.at
 
     def forward(self, by: timedelta) -> None:
         self.at += by
 
     def to(self, at: datetime) -> None:
-        self.at = max(self.at, at)
+        self.at = max(self.at, at - self.skew)
+
+    def jump(self, by: timedelta) -> None:
+        """Somebody sets the clock; no time passes."""
+        self.skew += by
 
 
 @dataclass
@@ -133,6 +143,10 @@ class Engine:
     async def poll(self, org: str = ORG, trigger: str = "poll") -> SyncRun | None:
         return await Poller(self.ports, org).poll(f"run-{next(self.world.runs)}", trigger)
 
+    async def sync_now(self, run_id: str, actor: str) -> SyncRun | None:
+        """A person's sync."""
+        return await Poller(self.ports, ORG).poll(run_id, actor)
+
     async def work(self, org: str = ORG) -> None:
         """Whatever is due now."""
         await self.drain.run(org)
@@ -151,6 +165,7 @@ class World:
     opened: list[Clients] = field(default_factory=list)
     poll_every: timedelta = POLL
     stopping: bool = False
+    told_to: Callable[[Process], Jobs] | None = None  # where hints go, instead of being recorded
 
     # ---- what is in it ----------------------------------------------------------------------
 
@@ -176,7 +191,7 @@ class World:
 
         ports = Ports(
             clients=crashing(clients, process),
-            jobs=jobs,
+            jobs=self.told_to(process) if self.told_to else jobs,
             access_point=AccessPointStandIn(self.provider, process),
             look=AccessPointStandIn(self.provider, process).lookup,
             preparer=preparer,
@@ -266,45 +281,8 @@ def stuck(found: InvoiceRecord) -> bool:
 
 async def inconsistencies(engine: Engine, org: str = ORG) -> list[str]:
     """What does not fit together in the store of an organisation."""
-    store = engine.ports.organisation(org)
-    keys, redis = Keys(org), engine.ports.clients.redis
-    ids = await store.records.all_ids()
-    records = {r.invoice_id: r for r in await store.records.get_many(ids)}
-    problems = [f"{i} is in the set without a record" for i in ids - records.keys()]
-    for state in S:
-        members = set(await redis.zrange(keys.state(state), 0, -1))
-        truth = {i for i, r in records.items() if r.state is state}
-        if members != truth:
-            problems.append(f"state set {state} holds {members}, not {truth}")
-    due = dict(await redis.zrange(keys.due, 0, -1, withscores=True))
-    problems += _due_problems(records, due, engine.ports.now)
-    problems += await _run_problems(engine, org, records)
-    return problems
-
-
-def _due_problems(
-    records: dict[str, InvoiceRecord], due: dict[str, float], now: Callable[[], datetime]
-) -> list[str]:
-    latest = (now() + TAKEN_FOR).timestamp()
-    problems = []
-    for i, found in records.items():
-        at = delivery.wake_at(found)
-        if (at is None) != (i not in due):
-            problems.append(f"{i} in {found.state}: due {due.get(i)}, wake at {at}")
-        elif at is not None and due[i] > max(at.timestamp(), latest):
-            problems.append(f"{i} is due later than it wakes")
-    return problems
-
-
-async def _run_problems(engine: Engine, org: str, records: dict[str, InvoiceRecord]) -> list[str]:
-    redis: Any = engine.ports.clients.redis
-    problems = []
-    for run in {r.run for r in records.values() if r.run}:
-        kept = await redis.hgetall(Keys(org).run_counts(run))
-        truth = Counter(r.state.value for r in records.values() if r.run == run)
-        if {s: int(n) for s, n in kept.items() if int(n)} != dict(truth):
-            problems.append(f"run {run} counts {kept}, not {dict(truth)}")
-    return problems
+    answer = await engine.world.opened[0].redis.execute_command(*read(org))
+    return Stored().take(answer, engine.ports.now())
 
 
 def active(found: Connection) -> bool:
