@@ -187,9 +187,9 @@ class ManyWorkspaces:
         await self._exact.set(BotStore.key(installed.org, "installation"), json.dumps(data))
 
     async def since(self, org: str) -> float:
-        """When it was saved last."""
-        installed = await self.find(org)
-        return installed.at if installed else 0.0
+        """When it was saved last; also where its token cannot be read any more."""
+        raw = await self._redis.get(BotStore.key(org, "installation"))
+        return float(json.loads(raw)["at"]) if raw else 0.0
 
     async def remove(self, org: str) -> None:
         """Forget it; that there is none is no error."""

@@ -49,6 +49,9 @@ class Service(Protocol):
     async def connection(self, org: str) -> Connection | None:
         """The connection, or None."""
 
+    async def former(self, org: str) -> Connection | None:
+        """The connection, also after it was ended; None: there never was one, or it was erased."""
+
     async def configure(
         self,
         org: str,
@@ -65,6 +68,9 @@ class Service(Protocol):
 
     async def erase(self, org: str) -> None:
         """Erase everything, what `bot` keeps of the organisation included."""
+
+    async def erase_later(self, org: str) -> None:
+        """Write down that it is to be erased; it is then, whatever becomes of this process."""
 
     async def sync_now(self, org: str, actor: str) -> str | None:
         """Start a sync; its id, or None while one is under way."""

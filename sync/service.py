@@ -86,6 +86,10 @@ class Service:
         found = await self._store(org).connection()
         return None if found is None or found.state is ConnectionState.DISCONNECTED else found
 
+    async def former(self, org: str) -> Connection | None:
+        """The connection, also after it was ended; None: there never was one, or it was erased."""
+        return await self._store(org).connection()
+
     async def configure(
         self,
         org: str,
@@ -106,6 +110,10 @@ class Service:
     async def erase(self, org: str) -> None:
         """Delete everything that is stored of the organisation."""
         await self._store(org).erase(self._ports.now())
+
+    async def erase_later(self, org: str) -> None:
+        """Have everything deleted within moments, by whichever process. One durable write."""
+        await self._store(org).erase_later(self._ports.now())
 
     # ---- sync -------------------------------------------------------------------------------
 

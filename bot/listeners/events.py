@@ -1,8 +1,13 @@
-"""Events: the Home tab is opened, the app is removed."""
+"""Events: the Home tab is opened, the app is removed.
+
+Slack sends an event again when it is not answered with success, so that the app was removed is
+written down before the answer. The rest is done after it, by this process or by a sweep.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -18,6 +23,7 @@ from bot.orgs import org_key
 
 log = structlog.get_logger(__name__)
 
+NOTE_SECONDS = 2.0  # before the answer, for which Slack waits three
 ERASE_WAIT = 15.0  # seconds for a notifier that is at work
 EVENTS = ("app_home_opened", "app_uninstalled", "tokens_revoked")
 
@@ -31,14 +37,23 @@ def register(app: AsyncApp, deps: Deps) -> None:
             caller = Caller(context["installed"], user=event["user"])
             spawn(deps, caller, "home", show_home)
 
+    async def noted(
+        body: dict[str, Any], context: AsyncBoltContext, next_: Callable[[], Awaitable[None]]
+    ) -> None:
+        org = _org(context)
+        if org and not _only_people(_event(body)):
+            async with asyncio.timeout(NOTE_SECONDS):
+                await note_removal(deps, org, _time(body))
+        await next_()
+
     async def removed(body: dict[str, Any], context: AsyncBoltContext) -> None:
         org = _org(context)
         if org and not _only_people(_event(body)):
             deps.tasks.spawn(erase(deps, org, _time(body)), "uninstall")
 
     app.event("app_home_opened")(opened)
-    app.event("app_uninstalled")(removed)
-    app.event("tokens_revoked")(removed)
+    app.event("app_uninstalled", middleware=[noted])(removed)
+    app.event("tokens_revoked", middleware=[noted])(removed)
 
 
 def _event(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -68,15 +83,22 @@ def _only_people(event: Mapping[str, Any]) -> bool:
     )
 
 
-async def erase(deps: Deps, org: str, at: float) -> None:
-    """Stop and erase everything; both events come, in either order, perhaps more than once.
+async def note_removal(deps: Deps, org: str, at: float) -> None:
+    """Make it durable that everything is to be erased. Raises `StoreError`."""
+    if not await _is_late(deps, org, at):
+        await deps.service.erase_later(org)
 
-    An event older than the installation belongs to an earlier one: it erases nothing.
-    """
-    if at and at < int(await deps.workspaces.since(org)):  # Slack's times are whole seconds
+
+async def _is_late(deps: Deps, org: str, at: float) -> bool:
+    """Whether an event is older than the installation: it belongs to an earlier one."""
+    return bool(at) and at < int(await deps.workspaces.since(org))  # Slack's are whole seconds
+
+
+async def erase(deps: Deps, org: str, at: float) -> None:
+    """Stop and erase everything; both events come, in either order, perhaps more than once."""
+    if await _is_late(deps, org, at):
         log.info("late event of an earlier installation", org=org)
         return
-    # First of all durable: a process that dies while it waits leaves the rest to the sweep.
     await deps.service.erase(org)
     # Once more when no notifier is telling something: it would write down where it told it.
     async with deps.store.waited_lease(org, NOTIFIER, LEASE_SECONDS, ERASE_WAIT):

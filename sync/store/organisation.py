@@ -35,6 +35,7 @@ ERASED = "xt:erased"  # sorted set: `<org>|<seconds>`, to be erased once more at
 # Whoever was at work when an organisation was erased may end with a write: of a contact, of a
 # document. The longest step is a call of sevDesk with its repeats, or the making of a document.
 ERASE_AGAIN = (timedelta(minutes=1), timedelta(minutes=15))
+ERASE_NOW = timedelta(0)
 ERASE = "-"  # instead of a ciphertext: delete the token
 MAX_DOCUMENT = 64 * 1024 * 1024  # of a stored document, unpacked
 
@@ -346,16 +347,25 @@ class Organisation:
         `erase_again` does it once more, for what is still being written now, and in case that
         this process dies before the end; unless the organisation comes back (`keep`).
         """
-        again = {self._again(after): (now + after).timestamp() for after in ERASE_AGAIN}
-        await self._exact.zadd(ERASED, again)
+        await self._erase_at(now, *ERASE_AGAIN)
         await self._erase()
+        await self._redis.zrem(ERASED, self._again(ERASE_NOW))
+
+    async def erase_later(self, now: datetime) -> None:
+        """Have everything deleted by the next sweep, if nobody does it before. Safe to repeat."""
+        await self._erase_at(now, ERASE_NOW, *ERASE_AGAIN)
+
+    async def _erase_at(self, now: datetime, *after: timedelta) -> None:
+        times = {self._again(one): (now + one).timestamp() for one in after}
+        await self._exact.zadd(ERASED, times)
 
     def _again(self, after: timedelta) -> str:
         return f"{self.org}|{after.total_seconds():.0f}"
 
     async def keep(self) -> None:
         """The organisation is back after it was erased: what it stores from now on stays."""
-        await self._redis.zrem(ERASED, *(self._again(after) for after in ERASE_AGAIN))
+        times = (ERASE_NOW, *ERASE_AGAIN)
+        await self._redis.zrem(ERASED, *(self._again(after) for after in times))
 
     async def _erase(self) -> None:
         connection = await self.connection()

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
+from bot.installations import Installed, ManyWorkspaces
 from tests.faults.line import Line
 from tests.faults.processes import Worker
 from tests.faults.world import World
@@ -29,9 +33,15 @@ def free_port() -> int:
 class Webs:
     """Some web processes behind one Slack; requests go to them in turn."""
 
-    def __init__(self, world: World, count: int, *, on_line: bool = False) -> None:
-        """Not started yet. `on_line`: the app reaches Slack through `line` only."""
+    def __init__(
+        self, world: World, count: int, *, on_line: bool = False, oauth: bool = False
+    ) -> None:
+        """Not started yet. `on_line`: the app reaches Slack through `line` only.
+
+        `oauth`: its token is not a setting, but in the store, where `install` puts it.
+        """
         self._world = world
+        self._oauth = oauth
         self._on_line = on_line
         self.line = Line(0)
         self.slack = FakeSlack(SIGNING_SECRET, BOT_TOKEN)
@@ -45,12 +55,38 @@ class Webs:
         await self.slack.start()
         if self._on_line:
             await self._put_line()
-        for port in self._ports:
-            self.workers.append(self._world.start(slack=self.settings(port), web=True, work=False))
-        await self._world.until(
-            lambda: all(w.logged("ready") for w in self.workers), 30, "the webs listen"
-        )
+        for number in range(len(self._ports)):
+            self.workers.append(self.start_web(number))
+        await self.until_ready()
         return self
+
+    def add_port(self) -> None:
+        """One more, of which the process is started later."""
+        self._ports.append(free_port())
+
+    def start_web(self, number: int, trap: str = "") -> Worker:
+        """The n-th web process, or another in its place."""
+        settings = self.settings(self._ports[number])
+        return self._world.start(trap, slack=settings, web=True, work=False)
+
+    async def until_ready(self, *more: Worker) -> None:
+        """All web processes listen."""
+        webs = (*self.workers, *more)
+        await self._world.until(lambda: all(w.logged("ready") for w in webs), 30, "webs listen")
+
+    async def install(self) -> None:
+        """The app is in the workspace: what an installation by OAuth leaves in the store."""
+        rt, core = self._world.rt, self.slack.core
+        installed = Installed(
+            org=core.team_id,
+            secret=SecretStr(BOT_TOKEN),
+            team_id=core.team_id,
+            bot_id=core.bot_id,
+            bot_user_id=core.bot_user,
+            installer="U0ADMIN",
+            at=time.time(),
+        )
+        await ManyWorkspaces(rt.clients, rt.vault).save(installed)
 
     async def __aexit__(self, *_: object) -> None:
         """Stop Slack; the processes end with the world."""
@@ -67,9 +103,10 @@ class Webs:
 
     def settings(self, port: int = 0) -> dict[str, str | int]:
         """The bot's settings of one process."""
+        client = {"slack_client_id": "111.222", "slack_client_secret": "not used here"}
         return {
             "slack_signing_secret": SIGNING_SECRET,
-            "slack_bot_token": BOT_TOKEN,
+            **(client if self._oauth else {"slack_bot_token": BOT_TOKEN}),
             "slack_api_url": self.slack.api_url,
             "port": port,
         }

@@ -52,6 +52,7 @@ class FakeService:
         self.configured: dict[str, Any] = {}
         self.chosen: list[ParticipantId] = []
         self.said_of: dict[str, str] = {}
+        self.to_erase: list[str] = []
         self.attempts = 0
         self.on_sync: Callable[[str], None] = self.finish_sync
         self.syncing = False
@@ -115,6 +116,10 @@ class FakeService:
     async def connection(self, org: str) -> Connection | None:
         if self.broken:
             raise self.broken
+        found = self.now_connected
+        return None if found is None or found.state is ConnectionState.DISCONNECTED else found
+
+    async def former(self, org: str) -> Connection | None:
         return self.now_connected
 
     async def configure(self, org: str, actor: str, **changes: Any) -> Connection:
@@ -130,6 +135,9 @@ class FakeService:
         self.now_connected = self.now_connected.model_copy(update=changes)
         self.event(EventKind.CONNECTION_CHANGED, after="disconnected", actor=actor)
         return True
+
+    async def erase_later(self, org: str) -> None:
+        self.to_erase.append(org)
 
     async def erase(self, org: str) -> None:
         self.erased.append(org)
