@@ -21,6 +21,7 @@ from sync.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 WEB_GRACE = 5.0  # seconds for requests that are being answered when the process is to end
 
 
@@ -80,16 +81,22 @@ def _web(runtime: Runtime, bot: Bot) -> web.Application:
 
 
 def _on_signals() -> asyncio.Event:
-    """An event that is set by the first signal; a second one ends the process at once."""
+    """An event that is set by the first signal; a second one, of either, kills the process.
+
+    What is then under way is settled by the next process, as after every kill. The exit status is
+    the signal's: 143 in a shell after SIGTERM, 130 after Ctrl-C.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def asked(number: signal.Signals) -> None:
+    def asked() -> None:
         stop.set()
-        loop.remove_signal_handler(number)
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)  # Python's own for SIGINT waits for tasks
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked, number)
+    for number in SIGNALS:
+        loop.add_signal_handler(number, asked)
     return stop
 
 
