@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from bot.settings import BotSettings
+from sync.documents.errors import RulesError
 from sync.errors import ConfigurationError, StoreError
 from sync.log import configure_logging
 from sync.settings import Settings
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"xtool: {error}", file=sys.stderr)
         return EXIT_SETTINGS
-    except StoreError as error:
+    except (StoreError, RulesError) as error:
         print(f"xtool: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:

@@ -291,8 +291,14 @@ def judge_lookup(found: Lookup, name: str) -> Result:
     return ok("receivers' look-up", f"{name} answers.")
 
 
-def judge_rules(found: RulesStatus) -> Result:
-    """Which rules judge a document before it is sent."""
+def judge_rules(found: RulesStatus, *, damaged: bool = False) -> Result:
+    """Which rules judge a document before it is sent; `damaged`: they could not be loaded."""
+    if damaged:
+        return fail(
+            "rules",
+            "The official rules are here, but they are damaged; nothing can be judged.",
+            f"Delete {found.directory} and run `xtool rules fetch`.",
+        )
     if not found.available:
         return warn(
             "rules",

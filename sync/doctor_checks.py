@@ -15,6 +15,8 @@ from sync import doctor
 from sync.clock import ask, steady
 from sync.doctor import Check, Result
 from sync.documents import rules
+from sync.documents.errors import RulesError
+from sync.documents.worker import DocumentWorker
 from sync.embedded import EmbeddedStore
 from sync.model import ParticipantId
 from sync.peppol import naptr
@@ -136,4 +138,14 @@ async def _lookup(settings: Settings, access_point: AccessPoint) -> Sequence[Res
 
 async def _rules(settings: Settings) -> Sequence[Result]:
     rules.use(settings.data_dir / "rules")
-    return [doctor.judge_rules(await asyncio.to_thread(rules.status))]
+    found = await asyncio.to_thread(rules.status)
+    return [doctor.judge_rules(found, damaged=found.available and not await _load())]
+
+
+async def _load() -> bool:
+    """Whether the official rules can be loaded: they are compiled, as a worker does it."""
+    try:
+        async with DocumentWorker():
+            return True
+    except RulesError:
+        return False

@@ -27,6 +27,7 @@ from typing import Final, Protocol, cast
 
 import mockeinvoice
 from euinvoice import profiles, validate
+from euinvoice.errors import ArtifactIntegrityError, ArtifactsNotAvailableError
 from euinvoice.profiles import Profile
 from euinvoice.report import ValidationReport
 from euinvoice.syntax import Syntax as EuSyntax
@@ -61,6 +62,8 @@ PEPPOL_IN_XRECHNUNG: Final = frozenset(
 )
 """The Peppol rules that the XRechnung schematron takes over (its UBL file, since 2.0.0); what
 mock-einvoice calls its XRechnung layer is without them."""
+WARNS_IN_XRECHNUNG: Final = frozenset({"PEPPOL-EN16931-R120"})
+"""Fatal in Peppol BIS, flagged as a warning in the XRechnung schematron (2.6.0, UBL and CII)."""
 
 
 class Verdict(Frozen):
@@ -107,14 +110,30 @@ def release(*, official: bool, xrechnung: bool, copied: bool = False) -> str:
 
 
 def _official(opened: Opened, *, xrechnung: bool) -> Verdict:
-    report = validate(opened.xml, profiles.XRECHNUNG if xrechnung else profiles.PEPPOL)
-    raws = [_Raw(f.rule_id, f.severity.value, f.message, f.location or "") for f in report.findings]
-    return _verdict(raws, release(official=True, xrechnung=xrechnung), _accepts(report))
+    try:
+        report = validate(opened.xml, profiles.XRECHNUNG if xrechnung else profiles.PEPPOL)
+    except _DAMAGED as exc:
+        raise rules.unusable(exc) from None
+    return _verdict(_raws(report), release(official=True, xrechnung=xrechnung))
 
 
-def _accepts(report: ValidationReport) -> bool:
-    """KoSIT's verdict where there is one: it lowers some rules for XRechnung, as receivers do."""
-    return report.ok if report.kosit is None else report.kosit.accepted
+# What `euinvoice` raises for a file that is gone or damaged; the document itself was parsed before.
+_DAMAGED: Final = (
+    ArtifactIntegrityError,
+    ArtifactsNotAvailableError,
+    OSError,
+    etree.LxmlError,
+)
+
+
+def _raws(report: ValidationReport) -> list[_Raw]:
+    """The findings. KoSIT lowers some rules for XRechnung, as receivers do: those only warn."""
+    overrides = report.kosit.overrides if report.kosit else ()
+    lowered = {override.finding: override.severity for override in overrides}
+    return [
+        _Raw(f.rule_id, lowered.get(f, f.severity).value, f.message, f.location or "")
+        for f in report.findings
+    ]
 
 
 def _stand_in(opened: Opened, *, xrechnung: bool) -> Verdict:
@@ -124,6 +143,8 @@ def _stand_in(opened: Opened, *, xrechnung: bool) -> Verdict:
         found = _mock(opened.xml) + _tax_scheme_findings(opened)
     elif not found:
         found = _mock_copy(opened, profiles.XRECHNUNG if xrechnung else profiles.PEPPOL)
+        if xrechnung and all(raw.rule != _EMPTY for raw in found):
+            found += _empty_findings(opened)
     return _verdict(found, label)
 
 
@@ -142,6 +163,23 @@ def _mock_copy(opened: Opened, profile: Profile) -> list[_Raw]:
         for f in own
         if f.rule_id not in known
     ]
+
+
+def _empty_findings(opened: Opened) -> list[_Raw]:
+    """PEPPOL-EN16931-R008 as XRechnung has it for CII: a UBL copy is without empty elements.
+
+    One such element of CII must be there and may be empty.
+    """
+    return [
+        _Raw(_EMPTY, "fatal", "an element is empty", etree.QName(element).localname)
+        for element in _LEAVES_WITHOUT_TEXT(opened.root)
+        if element.tag != _MAY_BE_EMPTY
+    ]
+
+
+_LEAVES_WITHOUT_TEXT: Final = etree.XPath("//*[not(*) and not(normalize-space())]")
+_EMPTY: Final = "PEPPOL-EN16931-R008"
+_MAY_BE_EMPTY: Final = f"{{{NS['ram']}}}ApplicableHeaderTradeDelivery"
 
 
 def _tax_scheme_findings(opened: Opened) -> list[_Raw]:
@@ -180,17 +218,20 @@ def _mock(xml: bytes) -> list[_Raw]:
     if specification == "xrechnung":
         peppol = mockeinvoice.rules.run(document, "peppol", sent)
         found += [finding for finding in peppol if finding.code in PEPPOL_IN_XRECHNUNG]
-    raws = [_Raw(f.code, f.level, f.text, f.path) for f in found]
+    lowered = WARNS_IN_XRECHNUNG if specification == "xrechnung" else frozenset()
+    raws = [
+        _Raw(f.code, "warning" if f.code in lowered else f.level, f.text, f.path) for f in found
+    ]
     if report.verdict == "not judged":
         raws.append(_Raw("NOT-JUDGED", "fatal", "a rule that could apply is not built", ""))
     return raws
 
 
-def _verdict(raws: list[_Raw], label: str, accepted: bool | None = None) -> Verdict:
+def _verdict(raws: list[_Raw], label: str) -> Verdict:
     fatal = [raw for raw in raws if raw.severity in {"fatal", "error"}]
     warnings = [raw for raw in raws if raw.severity == "warning"]
     return Verdict(
-        valid=not fatal if accepted is None else accepted,
+        valid=not fatal,
         fatal=_distinct(fatal),
         warnings=_distinct(warnings),
         rules=label,

@@ -27,7 +27,8 @@
     │     document.worker               TRANSIENT: it cannot be started, or is closing
     └── RulesError                      the official rules
           rules.unavailable             TRANSIENT; source: it could not be downloaded
-          rules.integrity               PERMANENT; source: it is not what was pinned
+          rules.integrity               source: not what was pinned (PERMANENT), or damaged
+                                        since (TRANSIENT: goes on when it was put right)
 
 Blocked before any document is made (reason codes of `address.py` and `pipeline.py`; each has
 the params candidates and refused, both lists for people):

@@ -31,6 +31,9 @@ NEEDED: Final[tuple[SourceName, ...]] = (
 )
 """What judging UBL and CII takes; the test suites and Italy's schema are left out."""
 
+BROKEN: Final = "rules.integrity"
+"""The code of rules that are not what was pinned."""
+
 Progress = Callable[[int, int, str], None]
 """Called with the number of sources done, the number of all, and the source's name."""
 
@@ -98,11 +101,25 @@ def _fetch_one(name: SourceName) -> None:
     try:
         artifacts.fetch([name])
     except ArtifactIntegrityError as exc:
-        raise RulesError(
-            str(exc)[:300], code="rules.integrity", kind=Kind.PERMANENT, source=name
-        ) from None
+        raise RulesError(str(exc)[:300], code=BROKEN, kind=Kind.PERMANENT, source=name) from None
     except (ArtifactsNotAvailableError, OSError) as exc:
         raise RulesError(str(exc)[:300], code="rules.unavailable", source=name) from None
+
+
+def unusable(problem: Exception | None = None) -> RulesError:
+    """Rules that are here and cannot be used: half removed, or damaged on the disk.
+
+    The stand-in does not step in: the operator chose the official rules. Work goes on by itself
+    when they are right again.
+    """
+    source = next((name for name in NEEDED if name in str(problem)), "")
+    return RulesError(
+        f"the official rules in {artifacts.cache_dir()} are damaged; delete that directory and "
+        "run `xtool rules fetch`",
+        code=BROKEN,
+        kind=Kind.TRANSIENT,
+        source=source,
+    )
 
 
 def _is_here(name: SourceName) -> bool:

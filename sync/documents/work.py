@@ -5,13 +5,12 @@ It runs in a process of its own (`child.py`), so nothing here knows about jobs o
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 
 from sync.documents import check, compare, rules
 from sync.documents.choose_type import How
 from sync.documents.convert import convert
-from sync.documents.errors import DocumentError
+from sync.documents.errors import DocumentError, RulesError
 from sync.documents.read import describe, open_document
 from sync.documents.source import SourceDocument
 from sync.errors import Finding
@@ -83,10 +82,17 @@ def _supplied(before: SourceDocument, after: SourceDocument) -> tuple[Finding, .
 
 
 def warm_up() -> str:
-    """Load and compile what the first document would wait for. The release of the rules."""
-    for how in How:  # whatever the rules say of the sample, they are loaded then
-        with contextlib.suppress(DocumentError):
+    """Load and compile what the first document would wait for. The release of the rules.
+
+    Raises `RulesError` if the official rules are here but damaged.
+    """
+    for how in How:
+        try:
             make(_SAMPLE.encode(), Plan(how=how, sender=_SENDER, receiver=_RECEIVER))
+        except RulesError:
+            raise
+        except DocumentError:  # whatever the rules say of the sample, they are loaded
+            continue
     return check.release(official=rules.available(), xrechnung=False)
 
 

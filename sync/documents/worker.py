@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final, Self
 
-from sync.documents import frames
+from sync.documents import frames, rules
 from sync.documents.errors import DocumentError, WorkerError
 from sync.documents.frames import Frame
 from sync.documents.source import SourceDocument
@@ -66,7 +66,7 @@ class DocumentWorker:
     async def start(self) -> str:
         """Start the processes and load the rules. The release of the rules, for people.
 
-        Raises `WorkerError`.
+        Raises `WorkerError`, and `RulesError` if the official rules are here but damaged.
         """
         releases = await asyncio.gather(*(child.start() for child in self._children))
         self.rules = releases[0]
@@ -156,11 +156,14 @@ class _Child:
             raise WorkerError(f"no process: {exc.strerror}") from None
         self._asked = 0
         try:
-            answer = await self._bounded(Frame({"do": "warm"}))
+            ready = _result(await self._bounded(Frame({"do": "warm"})))
         except _DiedError:
             raise WorkerError("the process died while it started") from None
+        except DocumentFailedError as error:
+            await self.stop()
+            raise (rules.unusable() if error.reason.code == rules.BROKEN else error) from None
         self._warm = _resident(self.pid)
-        return str(_result(answer).head.get("rules", ""))
+        return str(ready.head.get("rules", ""))
 
     async def ask(self, request: Frame) -> Frame:
         """Raises `DocumentError`, or `_DiedError` if the process ended by itself."""

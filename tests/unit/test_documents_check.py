@@ -89,7 +89,7 @@ def test_many_findings_are_bounded_and_counted() -> None:
     source = many_lines(120).replace(
         b">49.38</ram:LineTotalAmount>", b">39.38</ram:LineTotalAmount>"
     )
-    verdict = judged(source)
+    verdict = judged(source.replace(XRECHNUNG.encode(), BIS.encode()))
     assert len(verdict.fatal) == check.MAX_FINDINGS
     assert verdict.count > 120
 
@@ -161,6 +161,43 @@ def test_each_flaw_that_a_sevdesk_invoice_may_have_gets_its_own_words(
 def test_an_xrechnung_is_held_to_the_peppol_rules_that_it_took_over() -> None:
     source = without("<cbc:EndpointID", "</cbc:EndpointID>", "xrechnung-ubl.xml")
     assert [f.rule for f in judged(source).fatal] == ["PEPPOL-EN16931-R020"]
+
+
+@pytest.mark.parametrize("name", ["xrechnung-ubl.xml", "xrechnung-cii.xml"])
+def test_a_line_that_is_not_quantity_times_price_only_warns_in_an_xrechnung(name: str) -> None:
+    """Found with the official rules: R120 is a warning in the XRechnung schematron."""
+    verdict = judged(changed(">39.9000<", ">39.9900<", name))
+    assert verdict.valid
+    assert [f.rule for f in verdict.warnings] == ["PEPPOL-EN16931-R120"]
+
+
+def test_a_line_that_is_not_quantity_times_price_is_fatal_in_bis() -> None:
+    bis = changed(XRECHNUNG, BIS, "xrechnung-ubl.xml").replace(b">39.9000<", b">39.9900<")
+    assert "PEPPOL-EN16931-R120" in {f.rule for f in judged(bis).fatal}
+
+
+@pytest.mark.parametrize(
+    ("after", "empty"),
+    [
+        ("<ram:Name>Dichtungssatz</ram:Name>", "<ram:Description/>"),
+        ("<ram:Name>Dichtungssatz</ram:Name>", "<ram:Description> <!-- --> </ram:Description>"),
+        ("</ram:BuyerTradeParty>", "<ram:BuyerOrderReferencedDocument/>"),
+    ],
+)
+def test_an_empty_element_of_cii_is_found_also_where_a_ubl_copy_is_without_it(
+    after: str, empty: str
+) -> None:
+    """Found with the official rules: they refuse it, and the last did not show in the copy."""
+    assert {f.rule for f in judged(changed(after, after + empty)).fatal} == {"PEPPOL-EN16931-R008"}
+
+
+def test_the_one_element_of_cii_that_may_be_empty_may_be() -> None:
+    start, end = "<ram:ApplicableHeaderTradeDelivery>", "</ram:ApplicableHeaderTradeDelivery>"
+    text = load().decode()
+    head, _, rest = text.partition(start)
+    source = head + "<ram:ApplicableHeaderTradeDelivery/>" + rest.partition(end)[2]
+    assert start in text
+    assert "PEPPOL-EN16931-R008" not in {f.rule for f in judged(source.encode()).fatal}
 
 
 # --- plain findings -----------------------------------------------------------------------------

@@ -12,15 +12,27 @@ from pathlib import Path
 
 import pytest
 from euinvoice import profiles, validate
-from euinvoice.report import Finding, KositAssessment, Severity, ValidationReport
+from euinvoice.report import (
+    Finding,
+    KositAssessment,
+    Severity,
+    SeverityOverride,
+    ValidationReport,
+)
 from euinvoice.validation import artifacts
 
+from sync import doctor_checks
+from sync.doctor import Status
 from sync.documents import check, rules, work
 from sync.documents.choose_type import BIS, XRECHNUNG, How
 from sync.documents.convert import addressed, to_model, write
+from sync.documents.errors import RulesError
 from sync.documents.read import open_document
 from sync.documents.source import Syntax
 from sync.documents.work import Plan
+from sync.documents.worker import DocumentWorker
+from sync.errors import Kind
+from sync.settings import Settings
 from tests.unit.documents_support import ALL, OURS, THEIRS, changed, load, without
 
 
@@ -111,6 +123,7 @@ def test_the_stand_in_refuses_a_wrong_order_as_the_official_schema_does() -> Non
 # --- how the official report is read ------------------------------------------------------------
 
 FATAL = Finding("BR-DE-15", Severity.FATAL, "/Invoice", "no buyer reference", "xrechnung")
+UNIT = Finding("BR-CL-23", Severity.FATAL, "/Invoice", "unit", "cen-ubl")
 WARNING = Finding("BR-DE-19", Severity.WARNING, "/Invoice", "IBAN", "xrechnung")
 
 
@@ -151,6 +164,60 @@ def test_official_findings_are_told_apart_by_severity(report: dict[str, object])
     assert [f.rule for f in verdict.warnings] == ["BR-DE-19"]
 
 
-def test_kosits_own_verdict_counts_for_an_xrechnung(report: dict[str, object]) -> None:
-    report["report"] = ValidationReport((FATAL,), kosit=KositAssessment("XRechnung"))
-    assert check.check(open_document(load()), XRECHNUNG).valid
+def test_what_kosit_lowers_for_an_xrechnung_warns(report: dict[str, object]) -> None:
+    """The unit of a line, say: no code that the rules know, and receivers take it."""
+    lowered = SeverityOverride(UNIT, Severity.WARNING)
+    kosit = KositAssessment("XRechnung", overrides=(lowered,))
+    report["report"] = ValidationReport((UNIT,), kosit=kosit)
+    verdict = check.check(open_document(load()), XRECHNUNG)
+    assert verdict.valid
+    assert [f.rule for f in verdict.warnings] == ["BR-CL-23"]
+
+
+def test_what_kosit_does_not_lower_stops(report: dict[str, object]) -> None:
+    lowered = SeverityOverride(UNIT, Severity.WARNING)
+    kosit = KositAssessment("XRechnung", overrides=(lowered,), blocking=(FATAL,))
+    report["report"] = ValidationReport((UNIT, FATAL), kosit=kosit)
+    verdict = check.check(open_document(load()), XRECHNUNG)
+    assert [f.rule for f in verdict.fatal] == ["BR-DE-15"]
+
+
+# --- rules that were damaged --------------------------------------------------------------------
+
+
+@pytest.fixture
+def damaged(cen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every source is marked as complete, and the CEN rules end in the middle."""
+    directory = tmp_path / "rules"
+    shutil.copytree(cen, directory)
+    manifest = artifacts.load_manifest()
+    for name in rules.NEEDED:
+        place = directory / name / manifest[name].version
+        place.mkdir(parents=True, exist_ok=True)
+        fingerprint = artifacts._fingerprint(manifest[name], manifest)
+        (place / artifacts.MARKER).write_text(fingerprint + "\n", encoding="ascii")
+    path = directory / "cen-ubl" / manifest["cen-ubl"].version / "xslt/EN16931-UBL-validation.xslt"
+    path.write_bytes(path.read_bytes()[:100_000])
+    monkeypatch.setenv(artifacts.ENV_VAR, str(directory))
+    return directory
+
+
+@pytest.mark.usefixtures("damaged")
+def test_damaged_rules_are_the_operators_matter_and_not_the_documents() -> None:
+    with pytest.raises(RulesError) as caught:
+        check.check(open_document(load("xrechnung-ubl.xml")), XRECHNUNG)
+    assert caught.value.reason.code == "rules.integrity"
+    assert caught.value.reason.kind is Kind.TRANSIENT
+    assert caught.value.reason.params == {"source": "cen-ubl"}
+
+
+async def test_a_worker_with_damaged_rules_says_what_to_do(damaged: Path) -> None:
+    with pytest.raises(RulesError, match="xtool rules fetch") as caught:
+        await DocumentWorker().start()
+    assert str(damaged) in str(caught.value)
+
+
+async def test_the_doctor_sees_damaged_rules(damaged: Path) -> None:
+    (found,) = await doctor_checks._rules(Settings.load(data_dir=damaged.parent))
+    assert found.status is Status.FAIL
+    assert str(damaged) in found.advice
