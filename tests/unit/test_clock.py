@@ -12,6 +12,7 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from sync import clock as clocks
 from sync.clock import EVERY_SECONDS, PATIENCE_SECONDS, StoreClock, anchored, hold_for
@@ -217,6 +218,39 @@ async def test_the_store_is_asked_at_the_start_and_again_and_again(
         assert clock().timestamp() + clock.doubt().total_seconds() >= here - 1
         for _ in range(3):
             await asyncio.wait_for(asked.acquire(), 20)
+
+
+async def test_the_store_tells_its_time_to_the_microsecond(clients: Clients) -> None:
+    """The store is on this machine, so its clock is this one's."""
+    before = time.time()
+    found = await clocks.ask(clients)
+    after = time.time()
+    assert before - 0.001 <= found.low <= after + 0.001
+    assert found.high - found.low <= after - before + 0.001
+
+
+async def test_a_store_s_clock_that_is_set_is_one_line_in_the_log(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clocks, "EVERY_SECONDS", 0.01)
+    original, asked = clocks.ask, asyncio.Semaphore(0)
+
+    async def ask(of: Clients) -> clocks.Anchor:
+        found = await original(of)
+        asked.release()
+        shift = 300 if began.is_set() else 0
+        began.set()
+        return clocks.Anchor(found.at, found.low + shift, found.high + shift)
+
+    began = asyncio.Event()
+    monkeypatch.setattr(clocks, "ask", ask)
+    with capture_logs() as lines:
+        async with clocks.open_clock(clients, ATTEMPT):
+            for _ in range(6):
+                await asyncio.wait_for(asked.acquire(), 20)
+    told = [line for line in lines if line["log_level"] == "warning"]
+    assert len(told) == 1
+    assert told[0]["seconds"] == pytest.approx(300, abs=5)
 
 
 async def test_it_goes_on_while_the_store_is_away_and_takes_it_up_again(
