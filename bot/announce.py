@@ -18,7 +18,7 @@ from bot.slack import SlackError
 from bot.store import BotStore
 from bot.texts import texts
 from sync.errors import Reason
-from sync.model import Connection, ConnectionState, Event
+from sync.model import ConnectionState, Event
 
 log = structlog.get_logger(__name__)
 
@@ -39,12 +39,10 @@ class Announcer:
     async def connection(self, org: str, prefs: Prefs, events: Sequence[Event]) -> None:
         """Say that the connection broke, is held, works again or was ended."""
         connection = await self._service.connection(org)
-        if connection is None:
-            return
         if any(event.after == TAGS_STAY for event in events):
             await self._tags_stay(org, prefs)
-        if connection.state is ConnectionState.DISCONNECTED:
-            await self._ended(org, prefs, connection, events)
+        if connection is None:
+            await self._ended(org, prefs, events)
         elif connection.state is ConnectionState.ACTIVE and not pages.is_outage(connection):
             await self._solved(org, prefs)
         else:
@@ -87,15 +85,16 @@ class Announcer:
         await self._poster.put(org, OPEN_CARD, "", lambda: self._trouble(org, prefs), create=False)
         await self._store.forget_posted(org, OPEN_CARD)
 
-    async def _ended(
-        self, org: str, prefs: Prefs, connection: Connection, events: Sequence[Event]
-    ) -> None:
-        last = events[-1]
+    async def _ended(self, org: str, prefs: Prefs, events: Sequence[Event]) -> None:
+        ends = [event for event in events if event.after == ConnectionState.DISCONNECTED.value]
+        former = await self._service.former(org)
+        if not ends or former is None:
+            return
 
         async def render() -> Card:
-            return pages.ended(texts(prefs.language), connection.account_name, last.actor)
+            return pages.ended(texts(prefs.language), former.account_name, ends[-1].actor)
 
-        await self._poster.deliver(org, f"ended:{last.id}", render, prefs, failure=False)
+        await self._poster.deliver(org, f"ended:{ends[-1].id}", render, prefs, failure=False)
         await self._store.forget_posted(org, OPEN_CARD)
 
     async def intro(self, org: str, prefs: Prefs) -> None:

@@ -117,7 +117,7 @@ def newest(t: Texts, entries: Iterable[AuditEntry]) -> Card:
     lines = [
         t.md(
             "export.line",
-            at=entry.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
+            at=t.moment(entry.at),
             actor=mention(entry.actor),
             number=clean(entry.number, 60),
             what=_in_words(t, entry),

@@ -244,7 +244,7 @@ async def send_files(call: Call, text: Mrkdwn, files: list[tuple[str, bytes]]) -
         channel=str(said.get("channel") or caller.user),
         thread_ts=str(said.get("ts") or ""),
     )
-    await call.deps.replies.say(caller, call.t, call.t.md("documents.sent"))
+    await call.deps.replies.say(caller, call.t, call.t.md_n("documents.sent", len(files)))
 
 
 async def say_no_scope(call: Call, error: SlackRefusedError) -> None:

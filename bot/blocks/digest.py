@@ -102,6 +102,8 @@ def waiting_blocks(t: Texts, waiting: Waiting) -> list[Block]:
     if each:
         for shown in waiting.rows[:ROWS]:
             blocks += _row(t, shown)
+        if waiting.count == 1:
+            return blocks  # its own buttons say it all
         blocks.append(kit.divider())
     return [*blocks, kit.actions(*_waiting_buttons(t, waiting, each=each))]
 
@@ -127,7 +129,7 @@ def _row(t: Texts, shown: Shown) -> list[Block]:
 
 def _waiting_buttons(t: Texts, waiting: Waiting, *, each: bool) -> list[Block | None]:
     sure = kit.confirm(
-        t.plain("confirm.send_all.title"),
+        t.plain_n("confirm.send_all.title", waiting.count),
         t.md_n("confirm.send_all.text", waiting.count),
         t.plain_n("button.send_all", waiting.count),
         t.plain("button.cancel"),

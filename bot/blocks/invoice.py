@@ -232,7 +232,7 @@ def buttons(t: Texts, shown: Shown) -> list[Block]:
         found: list[Block | None] = [*unconfirmed_buttons(t, record), *rest]
     elif asks(record):
         extra = peppol_button(t, record) if wants_peppol_id(record) else None
-        found = [retry_button(t, record), extra, *rest, dismiss_button(t, record)]
+        found = [extra, retry_button(t, record), *rest, dismiss_button(t, record)]
     elif record.state is S.WAITING:
         found = [send_button(t, record), *rest, dismiss_button(t, record)]
     else:

@@ -12,11 +12,12 @@ from bot.blocks.digest import counts, paragraphs
 from bot.blocks.invoice import Shown
 from bot.blocks.kit import Block, Card
 from bot.prefs import Prefs
-from bot.reasons import in_words, sentence
+from bot.reasons import in_words, next_step, sentence
 from bot.texts import Mrkdwn, Texts, channel_link, clean, mention
 from sync.model import Connection, ConnectionState, Overview
 
 PAGE = 10  # invoices on a page
+SKIPPED = 5  # invoices without XML that are named
 COMMANDS = (
     "connect",
     "sync",
@@ -123,7 +124,7 @@ def _needs_person(t: Texts, data: Status) -> list[Block]:
 
 
 def _skipped(t: Texts, overview: Overview) -> list[Block]:
-    if not overview.skipped_total:
+    if not overview.skipped:
         return []
     lines = [t.md_n("status.skipped", overview.skipped_total)]
     lines += [
@@ -133,9 +134,10 @@ def _skipped(t: Texts, overview: Overview) -> list[Block]:
             contact=clean(item.contact_name, 50),
             reason=kit.cut(sentence(t, item.reason), 160),
         )
-        for item in overview.skipped[:5]
+        for item in overview.skipped[:SKIPPED]
     ]
-    return paragraphs(lines)
+    step = t.md("failure.next", step=next_step(t, overview.skipped[0].reason))
+    return [*paragraphs(lines), kit.context(step)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +154,21 @@ def invoices(t: Texts, page: InvoicePage) -> Card:
     """The invoices with their states, a page at a time."""
     shown = t.md(f"filter.{page.chosen}")
     if not page.rows:
-        text = t.md("invoices.none", filter=shown)
+        everything = page.chosen == "all" and not page.offset
+        text = t.md("status.empty") if everything else t.md("invoices.none", filter=shown)
         return kit.card(text, [kit.section(text), *_paging(t, page)])
-    first, last = page.offset + 1, page.offset + len(page.rows)
-    title = t.md_n(
-        "invoices.title", page.total, filter=shown, first=t.number(first), last=t.number(last)
-    )
+    title = _page_title(t, page, shown)
     blocks: list[Block] = [kit.section(title)]
     for row in page.rows[:PAGE]:
         blocks += _row(t, row)
     return kit.card(title, [*blocks, *_paging(t, page)])
+
+
+def _page_title(t: Texts, page: InvoicePage, shown: Mrkdwn) -> Mrkdwn:
+    if page.total <= len(page.rows):
+        return t.md_n("invoices.whole", page.total, filter=shown)
+    first, last = t.number(page.offset + 1), t.number(page.offset + len(page.rows))
+    return t.md_n("invoices.title", page.total, filter=shown, first=first, last=last)
 
 
 def _row(t: Texts, shown: Shown) -> list[Block]:

@@ -191,7 +191,7 @@ def export_shown(t: Texts) -> Shot:
     Chapter.ANSWERS, "Documents", "*Show document*; the XML and the PDF come as a direct message."
 )
 def documents_answer(t: Texts) -> Shot:
-    return only_you(t, t.md("documents.sent"))
+    return only_you(t, t.md_n("documents.sent", 3))
 
 
 @picture(Chapter.ANSWERS, "Help", "`/sevdesk help` and `/sevdesk` alone.")

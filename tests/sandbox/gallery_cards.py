@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bot.blocks import connection as connections
 from bot.blocks import digest, home, modals, status
+from bot.blocks.calling import calling
 from bot.blocks.digest import Day, Digest, Waiting
 from bot.blocks.failure import failure
 from bot.blocks.group import group
@@ -22,6 +23,7 @@ from sync.model import (
     PeppolResponse,
     ResponseKind,
     SyncRun,
+    TagKind,
 )
 from tests.sandbox import gallery_data as data
 from tests.sandbox.gallery_kit import Chapter, Message, Shot, View, only_you, picture, shown
@@ -335,6 +337,29 @@ def objection(t: Texts) -> Shot:
         kind=ResponseKind.INVOICE_RESPONSE, code="RE", text="PO-88412 ist abgerechnet", at=data.NOW
     )
     return _failure(t, data.record(2, S.SENT, attempts=1, responses=(said,)))
+
+
+@picture(
+    Chapter.FAILURES, "Tag refused", "Delivered, but sevDesk does not take the tag that says so."
+)
+def tag_refused(t: Texts) -> Shot:
+    record = data.record(1, S.SENT, attempts=1, tag=TagKind.UPLOADED, tag_trouble=data.TAG_REFUSED)
+    return _failure(t, record)
+
+
+@picture(
+    Chapter.FAILURES, "Worth knowing", "A warning: what is not as it should be, and may be sent."
+)
+def worth_knowing(t: Texts) -> Shot:
+    return _failure(t, data.failed(warnings=data.WARNINGS, rules=data.RULES))
+
+
+@picture(
+    Chapter.FAILURES, "Mentioned", "The settings name who is called when something needs somebody."
+)
+def mentioned(t: Texts) -> Shot:
+    card = failure(t, data.shown(data.unknown_receiver()))
+    return Message(calling(t, card, [data.MEMBER]))
 
 
 @picture(Chapter.FAILURES, "Solved elsewhere", "A failed invoice was paid in the meantime.")

@@ -54,6 +54,14 @@ INVALID = Reason(
         Finding(rule="BR-DE-5", location="BT-41"),
     ),
 )
+RULES = "XRechnung 3.0.2, Peppol BIS 2025-05"
+WARNINGS = (
+    Finding(rule="XTOOL-BT-10", location="BT-10"),
+    Finding(rule="BR-DE-19", location="BT-84"),
+)
+TAG_REFUSED = Reason(
+    code="sevdesk.refused", params={"status": "400", "message": "the object is locked"}
+)
 REVOKED = Reason(code="sevdesk.unauthorized")
 AWAY = Reason(code="sevdesk.unavailable")
 NOT_E_INVOICE = Reason(code="sevdesk.not_an_einvoice")
@@ -134,7 +142,7 @@ def ambiguous(**changes: Any) -> InvoiceRecord:
 
 def invalid() -> InvoiceRecord:
     """Breaks rules for e-invoices to public authorities."""
-    return record(3, S.BLOCKED, reason=INVALID, rules="XRechnung 3.0.2, Peppol BIS 2025-05")
+    return record(3, S.BLOCKED, reason=INVALID, rules=RULES)
 
 
 def unconfirmed(**changes: Any) -> InvoiceRecord:

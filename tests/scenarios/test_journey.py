@@ -99,6 +99,21 @@ async def test_what_is_not_to_be_sent_is_left_alone(world: World) -> None:
     assert [tags(world, invoice) for invoice in untouched] == [[], [], [], []]
 
 
+async def test_disconnecting_ends_with_a_message_in_the_channel(world: World) -> None:
+    await connect(world)
+    slack = world.slack
+    await slack.command("/sevdesk disconnect")
+    await slack.wait_for(lambda: slack.modal("admin").callback_id == "disconnect", SECONDS)
+    await slack.submit(values={})
+    user = slack.user("admin").id
+
+    def ended() -> bool:
+        last = slack.messages("invoices")[-1].text
+        return user in last and last.startswith(":electric_plug:")
+
+    await slack.wait_for(ended, SECONDS)
+
+
 async def test_removing_the_tags_sends_again(world: World) -> None:
     await connect(world)
     invoice = world.seeded.unpaid[0]

@@ -26,7 +26,7 @@ async def test_show_all_lists_the_objections_that_status_counts(connected: Surfa
     objected(connected)
     connected.service.add(record())
     status = await connected.command("/sevdesk status")
-    assert "2 Rechnungen brauchen Sie" in status
+    assert "2 Rechnungen brauchen Ihre Aufmerksamkeit" in status
     await connected.click("invoices_list", value="attention:0")
     listed = connected.slack.ephemerals("admin")[-1].all_text
     assert "Zu erledigen: 2 Rechnungen" in listed

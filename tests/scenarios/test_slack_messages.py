@@ -91,7 +91,7 @@ async def test_what_happens_later_edits_the_digest(told: Surface) -> None:
     told.service.add(delivery.delivered(sending, "delivered", NOW))
     await told.notify()
     (digest,) = posts(told)
-    assert "*Gesendet*\n1" in digest.all_text
+    assert "*1* gesendet" in digest.all_text
     assert digest.edited
 
 
@@ -405,7 +405,7 @@ async def waiting(surface: Surface, count: int, hold: str = "first_sync") -> Mes
 
 async def test_a_first_sync_asks_with_count_sum_and_oldest_date(told: Surface) -> None:
     digest = await waiting(told, 12)
-    assert "12 Rechnungen lagen beim Verbinden schon vor" in digest.all_text
+    assert "12 Rechnungen haben sich angesammelt" in digest.all_text
     assert "1.200,00" in digest.all_text
     assert "01.01.2026" in digest.all_text
 

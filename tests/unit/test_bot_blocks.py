@@ -226,8 +226,8 @@ def test_a_failure_says_why_and_what_to_do() -> None:
 
 def test_a_failure_offers_retry_receiver_sevdesk_and_document() -> None:
     assert action_ids(failure(EN, shown())) == [
-        "invoice_retry",
         "invoice_peppol_id",
+        "invoice_retry",
         "invoice_open",
         "invoice_documents",
         "invoice_dismiss",
@@ -319,7 +319,7 @@ def test_a_rejection_by_the_buyer_needs_somebody() -> None:
     assert invoice.deserves_card(given)
     card = failure(EN, shown(given))
     assert "The receiver objects" in words(card)
-    assert "the buyer: rejected. “wrong &lt;b&gt;order&lt;/b&gt;”" in words(card)
+    assert "The buyer says: rejected. “wrong &lt;b&gt;order&lt;/b&gt;”" in words(card)
     assert "talk to your customer" in words(card)
     assert action_ids(card) == ["invoice_open", "invoice_documents"]
 
@@ -327,7 +327,7 @@ def test_a_rejection_by_the_buyer_needs_somebody() -> None:
 def test_an_acceptance_is_small_print_and_needs_nobody() -> None:
     given = record(state=S.SENT, reason=None, responses=(answered("AP"),))
     assert not invoice.deserves_card(given)
-    assert "the buyer: accepted" in words(failure(EN, shown(given)))
+    assert "The buyer says: accepted" in words(failure(EN, shown(given)))
 
 
 def test_hidden_amounts_are_nowhere() -> None:
@@ -349,7 +349,7 @@ def test_a_digest_asks_before_a_first_sync_is_sent() -> None:
     waiting = Waiting(count=12, total="€12,000.00", oldest=date(2026, 1, 2), first_sync=True)
     card = digest.digest(EN, Digest(run(counts={"waiting": 12}), "Nordwind", waiting))
     said = words(card)
-    assert "12 invoices were waiting when you connected" in said
+    assert "12 invoices have gathered" in said
     assert "€12,000.00" in said
     assert "2 Jan 2026" in said
     ids = ["invoices_send_all", "invoices_send_from", "invoices_list"]
@@ -398,7 +398,7 @@ def test_a_sync_that_found_nothing_is_not_worth_a_message() -> None:
 
 def test_a_daily_summary_counts_by_state() -> None:
     said = words(digest.daily(EN, Day("A", {"sent": 4, "failed": 1}, 1)))
-    assert "*Sent*\n4" in said
+    assert "*4* sent" in said
     assert "1 invoice needs somebody" in said
 
 
