@@ -4,7 +4,7 @@ docket 0.27 opens its own connections to the store, and lacks four things:
 
 - It reads without a time limit. When a host is gone without a word, nothing ever answers, and the
   worker would wait for ever.
-- It keeps connections to a server that was the master once (see `sync.store.demoted`).
+- It keeps connections to a server that was the master once (see `sync.store.connections`).
 - On a cluster it uses redis-py's client as it is, which loses track of the nodes (see
   `sync.store.cluster`).
 - On a cluster it subscribes at one node, chosen at the start. A worker begins its work when it has
@@ -27,7 +27,7 @@ from redis.backoff import ExponentialBackoff
 from redis.exceptions import RedisError
 
 from sync.store.cluster import FollowingCluster
-from sync.store.demoted import leave_demoted
+from sync.store.connections import leave_demoted
 
 HEALTH_CHECK: Final = 30  # seconds of idleness after which a connection is checked before use
 

@@ -23,11 +23,12 @@ from typing import Any
 
 from redis.asyncio.cluster import ClusterNode, ClusterPipeline, NodesManager, RedisCluster
 from redis.commands import AsyncRedisClusterCommands
-from redis.exceptions import AskError, ResponseError
+from redis.exceptions import AskError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sync.errors import StoreError
+from sync.store.connections import hardened, unsent
 from sync.store.failures import store_errors
 
 POOL_TIMEOUT = 5.0  # seconds to wait for a free connection
@@ -75,6 +76,10 @@ class FollowingCluster(RedisCluster):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """As redis-py's."""
         super().__init__(*args, **kwargs)
+        usual = hardened(self.connection_kwargs["connection_class"])
+        self.connection_kwargs["connection_class"] = usual
+        for node in self.nodes_manager.startup_nodes.values():
+            node.connection_class = usual
         self.nodes_manager: NodesManager = Nodes(self.nodes_manager)
 
 
@@ -92,7 +97,14 @@ class StoreCluster(FollowingCluster):
         """Run one command on the node of its key."""
         with store_errors():
             async with self._place(args):
-                return await super().execute_command(*args, **kwargs)
+                try:
+                    return await super().execute_command(*args, **kwargs)
+                except RedisError as error:
+                    if not unsent(error):
+                        raise
+                return await super().execute_command(
+                    *args, **kwargs
+                )  # by the nodes as they are now
 
     def pipeline(self, transaction: Any | None = None, shard_hint: Any | None = None) -> Any:
         """A transaction on the keys of one hash tag, or a pipeline on any keys."""
@@ -109,9 +121,12 @@ class StoreCluster(FollowingCluster):
         with store_errors():
             try:
                 return await self._send_to_node_of(key, commands)
-            except AskError:  # MOVED, too: nothing was done, another node serves the key now
-                self._initialize = True
-                return await self._send_to_node_of(key, commands)
+            except RedisError as error:
+                # MOVED (an AskError): nothing was done, another node serves the key now.
+                if not (isinstance(error, AskError) or unsent(error)):
+                    raise
+            self._initialize = True
+            return await self._send_to_node_of(key, commands)
 
     async def _send_to_node_of(self, key: str, commands: list[tuple[Any, ...]]) -> list[Any]:
         await self.initialize()
@@ -209,7 +224,6 @@ async def _on_one_connection(node: ClusterNode, commands: list[tuple[Any, ...]])
     connection = node.acquire_connection()
     try:
         await node.disconnect_if_needed(connection)
-        await connection.connect()  # type: ignore[no-untyped-call]
         return await exchange(connection, commands)
     finally:
         node.release(connection)

@@ -20,6 +20,7 @@ from redis.exceptions import (
     RedisClusterException,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -28,10 +29,15 @@ from sync.errors import StoreError
 
 _REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS")
 _ABSENCES = (
-    *("LOADING", "MASTERDOWN", "NOMASTERLINK", "CLUSTERDOWN", "TRYAGAIN", "UNBLOCKED"),
+    *("LOADING", "MASTERDOWN", "NOMASTERLINK", "UNBLOCKED"),
     # What redis-py says of a cluster in the middle of a fail-over.
     *("Redis Cluster cannot", "All slots are not covered", "startup_nodes could not agree"),
-    *("TTL exhausted", "Slot "),
+    "Slot ",
+)
+# redis-py takes the server's code off the text of those that it has a class for.
+_ABSENT = (
+    *(RedisConnectionError, RedisTimeoutError, OSError),
+    *(AskError, ClusterError, TryAgainError),  # CLUSTERDOWN and MASTERDOWN are a ClusterError
 )
 
 
@@ -45,9 +51,8 @@ def classify(error: Exception) -> StoreError | None:
         return StoreError(f"the store refuses writes: {text[:200]}", code="store.refused")
     if isinstance(error, NoScriptError):
         return None
-    if isinstance(error, (RedisConnectionError, RedisTimeoutError, AskError, OSError)) or (
-        isinstance(error, (ResponseError, ClusterError, RedisClusterException))
-        and text.startswith(_ABSENCES)
+    if isinstance(error, _ABSENT) or (
+        isinstance(error, (ResponseError, RedisClusterException)) and text.startswith(_ABSENCES)
     ):
         return StoreError(f"the store does not answer: {type(error).__name__}")
     return None

@@ -107,9 +107,16 @@ class Records:
         if int(version) < 0:
             raise StaleRecordError(f"invoice {record.invoice_id} changed since it was read")
         written = record.model_copy(update={"version": int(version)})
-        if durable and await self._clients.secure(key, data):
+        if durable and not await self._is_safe(key, data):
             raise NotDurableError(written)
         return written
+
+    async def _is_safe(self, key: str, data: str) -> bool:
+        """Whether what was written survives; not if the store goes away meanwhile."""
+        try:
+            return not await self._clients.secure(key, data)
+        except StoreError:
+            return False
 
     async def noticed(self) -> list[str]:
         """Ids of what a person is to look at though its state does not say so, newest first.

@@ -29,7 +29,7 @@ from redis.exceptions import ResponseError
 
 from sync.errors import ConfigurationError
 from sync.store.cluster import StoreCluster, exchange
-from sync.store.demoted import leave_demoted
+from sync.store.connections import leave_demoted
 from sync.store.durability import Durability, ask, replicas_online
 from sync.store.failures import classify, store_errors
 

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -74,6 +74,15 @@ def credentials(provider: str) -> dict[str, str]:
     }
 
 
+class Store(Protocol):
+    """What a world needs of its store."""
+
+    @property
+    def url(self) -> str:
+        """For REDIS_URL."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Tenant:
     """One organisation with its account."""
@@ -98,7 +107,7 @@ class World:
     launcher: Launcher
     sevdesk: SevdeskStandIn
     access_point: StandIn
-    store: StoreServer
+    store: Any  # as `Store`; mostly a `StoreServer`
     settings: dict[str, Any] = field(repr=False)
     rt: Runtime
     knobs: dict[str, Any]
@@ -298,16 +307,21 @@ async def open_world(
     *,
     settings: dict[str, Any] | None = None,
     sevdesk: SevdeskStandIn | None = None,
+    store: Store | None = None,
     **knobs: Any,
 ) -> AsyncIterator[World]:
-    """A world without tenants and workers. `knobs` as in `Launch`, for all its workers."""
+    """A world without tenants and workers. `knobs` as in `Launch`, for all its workers.
+
+    `store`: one that runs already, and is not stopped at the end.
+    """
     sevdesk = sevdesk or SevdeskStandIn()
     await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         access_point = stand_in(provider)
-        store = StoreServer(directory / "store")
-        stack.push_async_callback(store.stop)
-        await store.start()
+        if store is None:
+            store = StoreServer(directory / "store")
+            stack.push_async_callback(store.stop)
+            await store.start()
         await stack.enter_async_context(sevdesk)
         stack.push_async_callback(access_point.stop)
         await access_point.start()
@@ -337,7 +351,7 @@ async def open_world(
 
 
 def usual_settings(
-    directory: Path, sevdesk: SevdeskStandIn, access_point: StandIn, store: StoreServer
+    directory: Path, sevdesk: SevdeskStandIn, access_point: StandIn, store: Store
 ) -> dict[str, Any]:
     """Short waits, and addresses of this world."""
     return {

@@ -18,6 +18,7 @@ from redis.exceptions import (
     RedisClusterException,
     ResponseError,
     SlotNotCoveredError,
+    TryAgainError,
 )
 
 from sync.embedded import EmbeddedStore
@@ -151,7 +152,8 @@ async def test_a_wrong_command_stays_what_it_is(clients: Clients) -> None:
         (ReadOnlyError("You can't write against a read only replica."), "store.refused"),
         (BusyLoadingError("Redis is loading the dataset in memory"), "store.unavailable"),
         (ResponseError("MASTERDOWN Link with MASTER is down"), "store.unavailable"),
-        (ClusterDownError("CLUSTERDOWN The cluster is down"), "store.unavailable"),
+        (ClusterDownError("The cluster is down"), "store.unavailable"),
+        (TryAgainError("Multiple keys request during rehashing of slot"), "store.unavailable"),
         (MovedError("1234 127.0.0.1:7001"), "store.unavailable"),
         (ClusterError("TTL exhausted."), "store.unavailable"),
         (SlotNotCoveredError('Slot "1" not covered by the cluster.'), "store.unavailable"),
