@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.installations import ManyWorkspaces
-from bot.installations import ManyWorkspaces
 from bot.slack import SlackClients
-from bot.store import BotStore
 from bot.store import BotStore
 from sync.jobs import DocketJobs
 from sync.peppol.einvoice_be import EInvoiceBe
@@ -87,10 +85,6 @@ WRAPPED: tuple[tuple[type, str, Callable[..., str]], ...] = (
     (Organisation, "put_run", _named("put_run")),
     (Organisation, "events", _named("read_events")),
     (Organisation, "trim_events", _named("trim_events")),
-    (Organisation, "erase_later", _named("erase_later")),
-    (Organisation, "_unlink_all", _named("unlink")),
-    (ManyWorkspaces, "remove", _named("remove_installation")),
-    (BotStore, "erase", _named("bot_erase")),
     (Organisation, "erase_later", _named("erase_later")),
     (Organisation, "_unlink_all", _named("unlink")),
     (ManyWorkspaces, "remove", _named("remove_installation")),
