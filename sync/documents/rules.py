@@ -31,6 +31,7 @@ NEEDED: Final[tuple[SourceName, ...]] = (
 )
 """What judging UBL and CII takes; the test suites and Italy's schema are left out."""
 
+FETCH_COMMAND: Final = "xtool rules fetch"
 BROKEN: Final = "rules.integrity"
 """The code of rules that are not what was pinned."""
 
@@ -101,9 +102,14 @@ def _fetch_one(name: SourceName) -> None:
     try:
         artifacts.fetch([name])
     except ArtifactIntegrityError as exc:
-        raise RulesError(str(exc)[:300], code=BROKEN, kind=Kind.PERMANENT, source=name) from None
+        raise RulesError(_told(exc), code=BROKEN, kind=Kind.PERMANENT, source=name) from None
     except (ArtifactsNotAvailableError, OSError) as exc:
-        raise RulesError(str(exc)[:300], code="rules.unavailable", source=name) from None
+        raise RulesError(_told(exc), code="rules.unavailable", source=name) from None
+
+
+def _told(problem: Exception) -> str:
+    """The words of `euinvoice`, with our command: its own would fill another directory."""
+    return str(problem).replace(artifacts.FETCH_COMMAND, FETCH_COMMAND)[:600]
 
 
 def unusable(problem: Exception | None = None) -> RulesError:
@@ -115,7 +121,7 @@ def unusable(problem: Exception | None = None) -> RulesError:
     source = next((name for name in NEEDED if name in str(problem)), "")
     return RulesError(
         f"the official rules in {artifacts.cache_dir()} are damaged; delete that directory and "
-        "run `xtool rules fetch`",
+        f"run `{FETCH_COMMAND}`",
         code=BROKEN,
         kind=Kind.TRANSIENT,
         source=source,

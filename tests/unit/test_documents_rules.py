@@ -93,6 +93,8 @@ def test_a_failed_download_is_told_and_may_be_repeated(
     assert caught.value.reason.code == "rules.unavailable"
     assert caught.value.reason.kind is Kind.TRANSIENT
     assert caught.value.reason.params == {"source": "schxslt"}
+    assert "`xtool rules fetch`" in str(caught.value)
+    assert "euinvoice artifacts" not in str(caught.value)  # it would fill another directory
 
 
 def test_a_download_that_is_not_what_was_pinned_is_refused(published: dict[str, bytes]) -> None:
