@@ -128,7 +128,7 @@ class Service(Protocol):
         """After most tags vanished: import again, or restore them. False: nothing was held."""
 
     async def lookup(self, participant: ParticipantId) -> str:
-        """registered, not_registered, no_document_type or down."""
+        """registered, not_registered, not_confirmed, no_document_type or down."""
 
     async def documents(self, org: str, invoice_id: str) -> list[StoredDocument]:
         """The XML as sevDesk gave it and as it was sent."""

@@ -220,13 +220,16 @@ class Service:
         return f"{self._web_url}/fi/detail/type/RE/id/{invoice_id}"
 
     async def lookup(self, participant: ParticipantId) -> str:
-        """Whether a participant can be reached: registered, not_registered or down."""
+        """Whether a participant can be reached: registered, not_registered, not_confirmed (the
+        access point does not say it for certain) or down."""
         match await self._ports.look(participant):
             case Registered():
                 return "registered"
             case NotRegistered(certain=True):
                 return "not_registered"
-            case NotRegistered() | LookupDown():
+            case NotRegistered():
+                return "not_confirmed"
+            case LookupDown():
                 return "down"
 
     # ---- a person's wishes --------------------------------------------------------------------

@@ -121,7 +121,7 @@ def peppol_id(
     """Choose or type the receiver's Peppol id.
 
     `lookups`: candidates as `scheme:value`, each with what the lookup said (`registered`,
-    `not_registered`, `no_document_type`, `down`).
+    `not_registered`, `not_confirmed`, `no_document_type`, `down`).
     """
     record = shown.record
     contact = clean(record.contact_name or t.plain("contact.unnamed"), 80)

@@ -7,13 +7,17 @@ from datetime import timedelta
 
 import pytest
 
+from sync.errors import Finding, Reason
 from sync.model import ConnectionState, EventKind, InvoiceState, PeppolResponse, ResponseKind
+from sync.peppol.access_point import NotRegistered
+from sync.ports import NotPrepared, Order, Prepared
 from sync.sevdesk.errors import ForbiddenError, RefusedError, UnauthorizedError
 from tests.engine.access_point import Behaviour
 from tests.engine.sevdesk import Fault
-from tests.engine.world import ME, ORG, Engine, World, connection, events, record, told
+from tests.engine.world import ME, ORG, RECEIVER, Engine, World, connection, events, record, told
 
 S = InvoiceState
+UNKNOWN = Reason(code="peppol.lookup.not_registered")
 
 
 async def told_of(engine: Engine) -> list[str]:
@@ -200,3 +204,51 @@ async def test_after_weeks_without_a_sync_a_heap_is_asked_about(
     world.clock.forward(timedelta(days=8))
     await world.run_for(engine, minutes=21)
     assert (await engine.service.overview(ORG)).counts == {"waiting": 11}
+
+
+# ---- warnings ------------------------------------------------------------------------------
+
+
+async def test_warnings_stay_with_the_invoice_until_it_is_prepared_again(
+    world: World, engine: Engine
+) -> None:
+    warned = tuple(Finding(rule=f"R-{n}") for n in range(12))
+    prepare = engine.preparer.prepare
+
+    async def warning(source: bytes, order: Order) -> Prepared | NotPrepared:
+        result = await prepare(source, order)
+        assert isinstance(result, Prepared)
+        return result.model_copy(update={"warnings": warned})
+
+    engine.preparer.prepare = warning  # type: ignore[method-assign]
+    world.provider.script = [Behaviour.REJECTED]
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=21)
+    found = await record(engine, "1")
+    assert (found.state, len(found.warnings)) == (S.FAILED, 10)
+    assert found.warnings[0] == Finding(rule="R-0")
+    engine.preparer.prepare = prepare  # type: ignore[method-assign]
+    await engine.service.retry(ORG, "1", ME)
+    await world.run_for(engine, minutes=21)
+    found = await record(engine, "1")
+    assert (found.state, found.warnings) == (S.SENT, ())
+
+
+# ---- what the lookup says -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (NotRegistered(UNKNOWN), "not_registered"),
+        (NotRegistered(UNKNOWN, certain=False), "not_confirmed"),
+    ],
+)
+async def test_a_lookup_that_is_not_certain_is_not_called_an_outage(
+    engine: Engine, answer: NotRegistered, said: str
+) -> None:
+    async def look(_: object) -> NotRegistered:
+        return answer
+
+    engine.ports.look = look
+    assert await engine.service.lookup(RECEIVER) == said

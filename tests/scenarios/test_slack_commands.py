@@ -62,7 +62,7 @@ async def test_a_wrong_token_saves_nothing_and_asks_again(surface: Surface) -> N
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (ForbiddenError("403"), "sevDesk-Benutzer darf das nicht"),
+        (ForbiddenError("403"), "nicht alle Rechte"),
         (UnavailableError("down"), "nicht erreichbar"),
         (StoreError("down"), "Speicher von xTool"),
     ],

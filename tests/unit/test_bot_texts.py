@@ -60,7 +60,7 @@ FAMILIES = {
     "page.failed.": list(set(FAILURES.values())),
     "page.next.": list(set(FAILURES.values())),
     "page.installed.": ["direct", "token", "tag"],
-    "lookup.": ["registered", "not_registered", "no_document_type", "down"],
+    "lookup.": ["registered", "not_registered", "not_confirmed", "no_document_type", "down"],
     "peppol.": ["not_registered", "no_document_type"],
     "reason.kind.": [k.value for k in Kind],
     "next.kind.": [k.value for k in Kind],
