@@ -11,6 +11,7 @@ from bot.blocks import connection as pages
 from bot.blocks.calling import calling
 from bot.blocks.digest import Day, daily
 from bot.blocks.kit import Card
+from bot.blocks.missed import Missed, missed
 from bot.posting import Poster
 from bot.prefs import Prefs
 from bot.service import Service
@@ -71,6 +72,21 @@ class Announcer:
             return pages.store_outage(texts(prefs.language), since, until)
 
         await self._poster.deliver(org, f"outage:{event.before}", render, prefs, failure=True)
+
+    async def missed(self, org: str, prefs: Prefs, since: datetime) -> None:
+        """Where all stands, in place of what was not told since then."""
+        connection = await self._service.connection(org)
+        if connection is None:
+            return
+        overview = await self._service.overview(org)
+
+        async def render() -> Card:
+            data = Missed(connection.account_name, since, overview.counts)
+            return missed(texts(prefs.language), data)
+
+        card = f"missed:{since.isoformat()}"
+        await self._poster.deliver(org, card, render, prefs, failure=True)
+        await self.connection(org, prefs, ())
 
     async def _tags_stay(self, org: str, prefs: Prefs) -> None:
         async def render() -> Card:

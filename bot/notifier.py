@@ -41,6 +41,7 @@ FIRST_PAUSE = 1.0  # seconds between the passes of one organisation; grows while
 LONGEST_PAUSE = 5.0
 CALM_SECONDS = 15.0  # after this long without a pass the next one is at once
 SLACK_TRIES = 6  # passes while Slack is away; then the next call goes on
+KEPT = 1_000  # events of an organisation whose token is revoked; more become a summary
 SILENT_SECONDS = 3600  # a revoked token is tried again after this
 
 
@@ -191,8 +192,10 @@ class Notifier:
     async def _tell(self, org: str, events: list[Event]) -> bool:
         """One pass; False: the token is gone, nothing can be told now."""
         if await self._store.is_silent(org):
+            await self._bound(org)
             return False
         try:
+            await self._catch_up(org)
             await self._show(org, Concerned.of(events))
         except TokenGoneError as error:
             log.warning("slack token is gone; posting stops", org=org, code=error.code)
@@ -203,6 +206,28 @@ class Notifier:
         await self._service.trim_events(org, events[-1].id)
         EVENTS_TOLD.inc(len(events))
         return True
+
+    async def _bound(self, org: str) -> None:
+        """While nobody can be told, keep the newest events and remember that there were more.
+
+        Cards show records, and those stay: a summary of them says what a person has to know, and
+        hundreds of messages about syncs of last week would hide it.
+        """
+        if await self._service.waiting_events(org) <= KEPT:
+            return
+        oldest = await self._service.events(org, "", 1)
+        if oldest:
+            await self._store.miss(org, oldest[0].at)
+        await self._service.keep_events(org, KEPT)
+
+    async def _catch_up(self, org: str) -> None:
+        """Once the token works again: the summary first."""
+        since = await self._store.missed(org)
+        if since is None:
+            return
+        prefs = await self._store.prefs(org)
+        await self._guarded(org, self._announcer.missed(org, prefs, since))
+        await self._store.caught_up(org)
 
     async def _show(self, org: str, concerned: Concerned) -> None:
         prefs = await self._store.prefs(org)

@@ -148,5 +148,11 @@ class Service(Protocol):
     async def trim_events(self, org: str, up_to: str) -> None:
         """Forget events that were told."""
 
+    async def waiting_events(self, org: str) -> int:
+        """How many events were not told."""
+
+    async def keep_events(self, org: str, newest: int) -> None:
+        """Forget all but the newest, though they were not told."""
+
     def invoice_url(self, invoice_id: str) -> str:
         """The invoice in sevDesk's web app."""

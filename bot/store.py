@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -158,6 +159,19 @@ class BotStore:
     async def speak(self, org: str) -> None:
         """The app was installed again."""
         await self._exact.delete(self.key(org, "silent"))
+
+    async def miss(self, org: str, since: datetime) -> None:
+        """What happened from then on is not told one by one; the first time counts."""
+        await self._exact.set(self.key(org, "missed"), since.isoformat(), nx=True)
+
+    async def missed(self, org: str) -> datetime | None:
+        """Since when it is not told one by one, if so."""
+        since = await self._redis.get(self.key(org, "missed"))
+        return datetime.fromisoformat(since) if since else None
+
+    async def caught_up(self, org: str) -> None:
+        """A summary was told."""
+        await self._exact.delete(self.key(org, "missed"))
 
     # ---- the day ----------------------------------------------------------------------------
 

@@ -215,6 +215,14 @@ class Service:
         """Forget events that were told."""
         await self._store(org).trim_events(up_to)
 
+    async def waiting_events(self, org: str) -> int:
+        """How many events were not told."""
+        return await self._store(org).waiting_events()
+
+    async def keep_events(self, org: str, newest: int) -> None:
+        """Forget all but the newest, though they were not told."""
+        await self._store(org).keep_events(newest)
+
     def invoice_url(self, invoice_id: str) -> str:
         """The invoice in sevDesk's web application."""
         return f"{self._web_url}/fi/detail/type/RE/id/{invoice_id}"

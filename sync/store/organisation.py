@@ -323,6 +323,14 @@ class Organisation:
         after = f"{milliseconds}-{int(sequence or 0) + 1}"
         await self._redis.execute_command("XTRIM", self.keys.events, "MINID", after)
 
+    async def waiting_events(self) -> int:
+        """How many were not dropped yet."""
+        return int(await self._redis.xlen(self.keys.events))
+
+    async def keep_events(self, newest: int) -> None:
+        """Drop all but the newest."""
+        await self._redis.execute_command("XTRIM", self.keys.events, "MAXLEN", newest)
+
     async def note(self, entry: AuditEntry) -> None:
         """Append to the audit list."""
         await self._exact.xadd(self.keys.audit, {"d": entry.model_dump_json(exclude={"id"})})

@@ -53,6 +53,7 @@ class FakeService:
         self.chosen: list[ParticipantId] = []
         self.said_of: dict[str, str] = {}
         self.to_erase: list[str] = []
+        self.written = 0  # events
         self.attempts = 0
         self.on_sync: Callable[[str], None] = self.finish_sync
         self.syncing = False
@@ -77,7 +78,8 @@ class FakeService:
 
     def event(self, kind: EventKind, **fields: str) -> None:
         """Write an event."""
-        self.told.append(Event(id=f"{len(self.told) + 1:08d}-0", kind=kind, at=now(), **fields))
+        self.written += 1
+        self.told.append(Event(id=f"{self.written:08d}-0", kind=kind, at=now(), **fields))
 
     def add_run(self, run: SyncRun) -> None:
         """Keep a run and write its event."""
@@ -224,6 +226,12 @@ class FakeService:
 
     async def trim_events(self, org: str, up_to: str) -> None:
         self.trimmed = up_to
+
+    async def waiting_events(self, org: str) -> int:
+        return len(self.told)
+
+    async def keep_events(self, org: str, newest: int) -> None:
+        del self.told[:-newest]
 
     def invoice_url(self, invoice_id: str) -> str:
         return f"https://my.sevdesk.de/fi/edit/type/RE/id/{invoice_id}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -572,6 +573,32 @@ async def test_a_revoked_token_stops_posting_and_loses_nothing(told: Surface) ->
     await told.bot.deps.store.speak(ORG)
     await told.notify()
     assert len(posts(told)) == 1
+
+
+async def test_what_a_revoked_token_keeps_back_is_bounded_and_summed_up(
+    told: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.notifier.KEPT", 5)
+    told.slack.revoke_token()
+    for number in range(20):
+        told.service.add(record(run="", invoice_id=str(number), number=f"RE-{number}"))
+        await told.notify()
+        assert len(told.service.told) <= 6
+    for install in told.slack.core.installs.values():
+        install.error = ""
+    await told.bot.deps.store.speak(ORG)
+    await told.notify()
+    summary, *cards = posts(told)
+    assert "nichts schreiben" in summary.text
+    assert "*20* fehlgeschlagen" in summary.all_text
+    assert told.slack.find("invoices_retry_all", message=summary)
+    shown = "\n".join(card.all_text for card in cards)
+    assert set(re.findall(r"RE-\d+", shown)) == {f"RE-{number}" for number in range(15, 20)}
+    assert await told.bot.deps.store.missed(ORG) is None
+    told.service.add(record(run="", invoice_id="99", number="RE-99"))
+    await told.notify()
+    assert [m.text for m in posts(told)].count(summary.text) == 1
+    assert told.cards("RE-99")
 
 
 async def test_a_card_that_slack_refuses_is_sent_as_text(told: Surface) -> None:

@@ -20,6 +20,7 @@ from bot.blocks.digest import Day, Digest, Waiting
 from bot.blocks.failure import failure
 from bot.blocks.group import group
 from bot.blocks.kit import Block, Card
+from bot.blocks.missed import Missed, missed
 from bot.blocks.status import InvoicePage, Status
 from bot.prefs import Notify, Prefs
 from bot.texts import LANGUAGES, Mrkdwn, Texts, escape, texts
@@ -178,6 +179,7 @@ def test_messages_about_the_connection_are_sendable(
         connections.solved(t, given),
         connections.outage(t, given.model_copy(update={"last_error": reason})),
         connections.store_outage(t, NOW, NOW),
+        missed(t, Missed(name, NOW, {state.value: count for state in InvoiceState})),
         connections.ended(t, name, name),
         connections.intro(t, given, "xTool"),
         connections.welcome(t, "xTool"),
