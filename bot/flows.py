@@ -10,7 +10,7 @@ from bot.blocks.digest import COUNTED
 from bot.blocks.settings import settings
 from bot.blocks.status import PAGE, InvoicePage, Status
 from bot.deps import Call, spawn_watch
-from bot.reasons import in_words
+from bot.reasons import in_words, sentence
 from bot.slack import SlackRefusedError
 from bot.texts import LANGUAGES, Mrkdwn, Texts, texts
 from sync.errors import SyncError
@@ -118,9 +118,19 @@ async def sync(call: Call) -> None:
 
     async def result(later: Call) -> None:
         run = await _finished(later, run_id)
-        await replies.say(later.caller, later.t, _sync_result(later.t, run))
+        refused = await _still_refused(later)
+        said = refused if run and run.error is None and refused else _sync_result(later.t, run)
+        await replies.say(later.caller, later.t, said)
 
     spawn_watch(call, caller, "sync result", result)
+
+
+async def _still_refused(call: Call) -> Mrkdwn | None:
+    """Of a connection on trial: sevDesk let the sync through, and had refused other calls."""
+    connection = await call.deps.service.connection(call.caller.org)
+    if connection is None or not connection.trial or connection.reason is None:
+        return None
+    return call.t.md("sync.broken", reason=sentence(call.t, connection.reason))
 
 
 async def _finished(call: Call, run_id: str) -> SyncRun | None:

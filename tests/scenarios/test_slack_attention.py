@@ -5,7 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from sync.errors import Reason
-from sync.model import EventKind, InvoiceState, PeppolResponse, ResponseKind, TagKind
+from sync.model import (
+    ConnectionState,
+    EventKind,
+    InvoiceState,
+    PeppolResponse,
+    ResponseKind,
+    TagKind,
+)
 from tests.scenarios.conftest import Surface
 from tests.unit.bot_support import record
 
@@ -59,3 +66,15 @@ async def test_a_refused_tag_has_a_card_that_goes_away_when_it_is_written(
     (card,) = connected.cards("RE-1001")
     assert "no such tag" not in card.all_text
     assert "wurde über Peppol zugestellt" in card.all_text
+
+
+async def test_a_sync_on_a_connection_on_trial_does_not_call_it_healed(
+    connected: Surface,
+) -> None:
+    assert connected.service.now_connected is not None
+    refused = Reason(code="sevdesk.forbidden")
+    changes = {"state": ConnectionState.BROKEN, "reason": refused, "trial": True}
+    connected.service.now_connected = connected.service.now_connected.model_copy(update=changes)
+    said = await connected.command("/sevdesk sync")
+    assert "nicht alle Rechte" in said
+    assert "nichts Neues" not in said
