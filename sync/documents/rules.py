@@ -1,7 +1,7 @@
 """Where the official rules are, which releases they are, and how they come here.
 
 `euinvoice` pins every file by sha256 and keeps them in one directory per source. Nothing is
-downloaded by itself: `xtool rules fetch` (or the first start, where it is allowed to) does it.
+downloaded by itself: `xtool rules fetch` does it.
 Without them the stand-in judges, and says so.
 """
 

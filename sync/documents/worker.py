@@ -9,7 +9,7 @@ the tokens are.
 
 Why one process and not a pool of `concurrent.futures`: that pool cannot kill a task that takes
 too long, and a worker that dies breaks it as a whole. One process does some 40 documents a second
-and holds 75 MB, or some 250 MB with the official rules on Saxon; more can be asked for.
+and holds 75 MB, or some 280 MB with the official rules on Saxon; more can be asked for.
 
 It is a fresh interpreter, not a fork: forking a process that has threads is undefined. It is
 started and warmed up at start-up (0.6 s; with the official rules 1.5 s).
