@@ -70,6 +70,7 @@ class Launch:
     lease: float = 1.2
     drain_seconds: float = jobs.DRAIN_SECONDS
     notice: float = outages.NOTICE.total_seconds()  # an outage of the store that is told
+    kept: int = notifier.KEPT  # events of an organisation whose token is revoked
     documents: str = "inside"  # or "process"; "none" takes every document as it is
     network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
     slack: Mapping[str, Any] | None = field(default=None, repr=False)  # run the whole app
@@ -118,6 +119,7 @@ def quicken(launch: Launch) -> None:
     jobs.SWEEP = timedelta(seconds=launch.sweep)
     jobs.DRAIN_SECONDS = launch.drain_seconds
     outages.NOTICE = timedelta(seconds=launch.notice)
+    notifier.KEPT = launch.kept
     drain.TAKEN_FOR = tagging.UNDER_WAY = timedelta(seconds=launch.taken_for)
     polling.LEASE_SECONDS = launch.lease
     notifier.LEASE_SECONDS = posting.LOCK_SECONDS = launch.lease

@@ -100,7 +100,7 @@ async def test_a_sweep_that_dies_while_it_erases_is_ended_by_another(
         webs.add_port()
         tenant = await an_installation(world, webs)
         await world.kill_all()
-        await deliver(world, webs, REMOVED, "kill:after:erase_later")
+        await deliver(world, webs, REMOVED, "kill:before:unlink")
         worker = world.start(f"kill:{point}")
         await world.until(lambda: not worker.alive, 30, f"killed {point}")
         assert worker.logged(SPRUNG)
