@@ -47,7 +47,7 @@ class Registered:
         self.commands.append(name)
         return lambda listener: listener
 
-    def event(self, name: Any) -> Any:
+    def event(self, name: Any, middleware: Any = ()) -> Any:
         self.events.append(name)
         return lambda listener: listener
 
