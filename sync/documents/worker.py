@@ -127,6 +127,7 @@ class _Child:
         self._megabytes = megabytes
         self._process: asyncio.subprocess.Process | None = None
         self._asked = 0
+        self._official = False  # which rules were there when it was started
         self._warm = 0.0  # megabytes held when it was ready: interpreter, libraries, rules
 
     @property
@@ -137,6 +138,7 @@ class _Child:
     async def start(self) -> str:
         """Start and warm up. The release of the rules."""
         await self.stop()
+        self._official = rules.available()
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -184,9 +186,12 @@ class _Child:
         await process.wait()
 
     def _is_old(self) -> bool:
-        """After many documents, or when it keeps half of what one document may take."""
+        """After many documents, or when it keeps half of what one document may take.
+
+        Also when the rules were fetched meanwhile: loading them must not count as a document's.
+        """
         grown = _resident(self.pid) - self._warm > self._megabytes / 2
-        return self._asked >= OLD_AFTER or grown
+        return self._asked >= OLD_AFTER or grown or rules.available() != self._official
 
     async def _bounded(self, request: Frame) -> Frame:
         """One exchange within time and memory. A process that is in doubt is ended."""

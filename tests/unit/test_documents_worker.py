@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sync.documents import frames, worker
+from sync.documents import frames, rules, worker
 from sync.documents.choose_type import How
 from sync.documents.errors import DocumentError, WorkerError
 from sync.documents.frames import Frame
@@ -51,6 +51,25 @@ async def test_many_tasks_share_it() -> None:
         found = await asyncio.gather(*(documents.read(load()) for _ in range(20)))
         assert {document.number for document in found} == {"MW-2026-0042"}
         assert len(documents.pids) == 1
+
+
+async def test_rules_that_were_fetched_meanwhile_are_loaded_by_a_new_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the memory and time that loading takes would count as the next document's."""
+    fetched = False
+    monkeypatch.setattr(rules, "available", lambda: fetched)
+    async with DocumentWorker() as documents:
+        await documents.read(load())
+        before = documents.pids
+        await documents.read(load())
+        assert documents.pids == before
+        fetched = True
+        await documents.read(load())
+        after = documents.pids
+        assert after != before
+        await documents.read(load())
+        assert documents.pids == after
 
 
 async def test_a_document_that_takes_too_long_is_given_up_and_the_next_goes_on() -> None:
