@@ -81,10 +81,10 @@ class Line:
         try:
             await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            far_writer.close()  # first: whoever stops the line may cancel the wait
             for task in (there, back):
                 task.cancel()
             await asyncio.gather(there, back, return_exceptions=True)
-            far_writer.close()
 
     async def _requests(
         self,
