@@ -113,9 +113,14 @@ class Bot:
         await self.deps.slack.aclose()
 
     async def _introduce(self) -> None:
-        """Ask Slack whose token it is before somebody waits for the answer."""
+        """Ask Slack whose token it is before somebody waits for the answer.
+
+        It may be a new one in place of one that was revoked: then messages need not wait longer.
+        """
         if isinstance(self.deps.workspaces, OneWorkspace):
-            await self.deps.workspaces.of_request(None, None, False)
+            installed = await self.deps.workspaces.of_request(None, None, False)
+            if installed is not None:
+                await self.deps.store.speak(installed.org)
 
     def _installing(self, many: ManyWorkspaces) -> Installing:
         secret = self._settings.slack_client_secret

@@ -58,6 +58,17 @@ async def asks(world: World, webs: Webs, invoice: str) -> list[str]:
     return [message.all_text for message in answers()]
 
 
+async def slack_form(world: World, webs: Webs) -> None:
+    """A form opens, and says it instead of asking for something that cannot be kept."""
+    slack = webs.slack
+    await slack.command("/sevdesk connect", channel=CHANNEL)
+
+    def says() -> bool:
+        return bool(slack.views("admin")) and "store does not" in slack.modal("admin").all_text
+
+    await world.until(says, 30, "the form says it")
+
+
 async def test_an_outage_is_told_once_and_requests_meanwhile_are_answered(
     launcher: Launcher, tmp_path: Path
 ) -> None:
@@ -74,6 +85,7 @@ async def test_an_outage_is_told_once_and_requests_meanwhile_are_answered(
         await everyone_says(world, PAUSED)
         for answer in await asks(world, webs, failed.id):
             assert "store does not answer" in answer
+        await slack_form(world, webs)
         await asyncio.sleep(NOTICE)
         await world.store.start()
         await everyone_says(world, RESUMED)

@@ -17,6 +17,7 @@ from yarl import URL
 from bot.app import Bot
 from bot.manifest import REDIRECT_PATH, SCOPES
 from bot.settings import BotSettings
+from sync.errors import StoreError
 from sync.store.redis import Clients
 from sync.vault import Vault
 from tests.sandbox.slack import FakeSlack
@@ -247,6 +248,24 @@ async def test_removing_the_app_while_something_is_told_leaves_nothing(
     await telling
     await installable.quiet()
     assert await stored(clients) == []
+
+
+async def test_removing_the_app_while_the_store_is_away_is_told_again_by_slack(
+    installable: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await install(installable)
+    tries = []
+
+    async def away_twice(org: str) -> None:
+        tries.append(org)
+        if len(tries) < 3:
+            raise StoreError("away")
+
+    monkeypatch.setattr(installable.service, "erase_later", away_twice)
+    delivery = await installable.slack.event({"type": "app_uninstalled"})
+    assert (delivery.ok, delivery.retry_num) == (True, 2)
+    await installable.quiet()
+    assert installable.service.erased[0] == ORG
 
 
 async def test_a_revoked_token_of_a_person_removes_nothing(installable: Surface) -> None:

@@ -8,9 +8,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from aiohttp import web
 
+from bot.app import Bot
 from bot.notifier import Notifier
 from bot.prefs import Details, Notify
+from bot.settings import BotSettings
 from bot.slack import SlackError
 from sync import delivery
 from sync.errors import Kind, Reason
@@ -23,8 +26,10 @@ from sync.model import (
     ParticipantId,
     SyncRun,
 )
+from sync.store.redis import Clients
+from sync.vault import Vault
 from tests.sandbox.slack.workspace import Message
-from tests.scenarios.conftest import ORG, Surface
+from tests.scenarios.conftest import BOT_TOKEN, ORG, SECRET, Surface
 from tests.unit.bot_support import record
 
 S = InvoiceState
@@ -573,6 +578,30 @@ async def test_a_revoked_token_stops_posting_and_loses_nothing(told: Surface) ->
     await told.bot.deps.store.speak(ORG)
     await told.notify()
     assert len(posts(told)) == 1
+
+
+async def test_a_new_token_speaks_as_soon_as_the_app_starts_with_it(told: Surface) -> None:
+    await told.bot.deps.store.silence(ORG, 3600)
+    runner = web.AppRunner(told.bot.build_app(), access_log=None)
+    await runner.setup()
+    await told.quiet()
+    assert not await told.bot.deps.store.is_silent(ORG)
+    await runner.cleanup()
+
+
+async def test_a_token_that_is_still_revoked_stays_silent(told: Surface, clients: Clients) -> None:
+    await told.bot.deps.store.silence(ORG, 3600)
+    told.slack.revoke_token()
+    settings = BotSettings.load(
+        slack_signing_secret=SECRET, slack_bot_token=BOT_TOKEN, slack_api_url=told.slack.api_url
+    )
+    bot = Bot(settings, told.service, clients, Vault([b"k" * 32]))
+    runner = web.AppRunner(bot.build_app(), access_log=None)
+    await runner.setup()
+    while len(bot.deps.tasks):  # noqa: ASYNC110 - the app has no reason to tell
+        await asyncio.sleep(0.005)
+    assert await bot.deps.store.is_silent(ORG)
+    await runner.cleanup()
 
 
 async def test_what_a_revoked_token_keeps_back_is_bounded_and_summed_up(
