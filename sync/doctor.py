@@ -143,6 +143,7 @@ def judge_durability(found: Durability) -> list[Result]:
     results = [ok("store", f"The store answers ({found.server})."), _append_only(found)]
     if found.aof:
         results.append(_power_cut(found))
+    results.append(_fail_over(found))
     results.append(_eviction(found))
     return results
 
@@ -174,6 +175,23 @@ def _power_cut(found: Durability) -> Result:
         "and an invoice of that second may be sent twice.",
         "Use Valkey, or Redis 7.2 or newer, or set `appendfsync always`.",
     )
+
+
+def _fail_over(found: Durability) -> Result:
+    name = "store: fail-over"
+    if found.replicas and found.min_replicas:
+        return ok(name, "A submission is on a replica before its request leaves.")
+    if found.replicas:
+        return warn(
+            name,
+            "A submission is on a replica before its request leaves, but while no replica follows "
+            "it leaves all the same. If one that is behind takes over then, it is sent again.",
+            "Set `min-replicas-to-write 1` on all servers, with two replicas for each master.",
+        )
+    if found.min_replicas:
+        told = "No replica follows, and without one the store refuses changes."
+        return fail(name, told, "Start the replica; it goes on by itself.")
+    return ok(name, "No replica follows, so none can take over that is behind.")
 
 
 def _eviction(found: Durability) -> Result:

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sync.errors import ConfigurationError
 from sync.model import ParticipantId
-from sync.store.redis import SCHEMES
+from sync.store.redis import NO_SENTINEL, SCHEMES
 
 Provider = Literal["recommand", "e-invoice-be", "phoss-ap"]
 Lookup = Literal["auto", "sml", "sml-test", "access-point"]
@@ -70,7 +70,10 @@ def safe_url(text: str) -> str:
 
 
 def _store_url(secret: SecretStr) -> SecretStr:
-    if urlsplit(secret.get_secret_value()).scheme not in SCHEMES:
+    scheme = urlsplit(secret.get_secret_value()).scheme
+    if "sentinel" in scheme:
+        raise ValueError(NO_SENTINEL)
+    if scheme not in SCHEMES:
         raise ValueError(
             "must begin with redis://, rediss://, unix://, redis+cluster:// or rediss+cluster://"
         )

@@ -43,6 +43,9 @@ SOCKET_TIMEOUT = 10.0  # seconds; a blocking read must ask for less than half of
 CONNECT_TIMEOUT = 3.0  # seconds
 POOL_TIMEOUT = 5.0  # seconds to wait for a free connection
 HEALTH_CHECK = 30  # seconds of idleness after which a connection is checked before use
+NO_SENTINEL = (
+    "cannot name Sentinels: give one address (a proxy or a DNS name) that leads to the primary"
+)
 SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 
 
@@ -176,6 +179,8 @@ def _missing(answers: list[Any], data: str, promised: Durability) -> Missing:
 def check_url(url: str) -> str:
     """The URL's scheme. Raises `ConfigurationError`, which never repeats the URL."""
     scheme = urlsplit(url).scheme
+    if "sentinel" in scheme:
+        raise ConfigurationError(f"REDIS_URL {NO_SENTINEL}", variable="REDIS_URL")
     if scheme not in SCHEMES:
         raise ConfigurationError(
             "REDIS_URL must begin with redis://, rediss://, unix://, redis+cluster:// or "

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from redis.crc import key_slot
 
+from bot.installations import Installed, ManyWorkspaces, StateStore
 from sync.errors import StoreError
 from sync.jobs import NAME
 from sync.model import InvoiceState
+from sync.settings import Settings
 from sync.store.keys import Keys
+from sync.store.organisation import Organisation
+from sync.store.redis import Clients
+from sync.vault import open_vault
 from tests.faults.cluster import ValkeyCluster, until
 from tests.faults.processes import Launcher, Worker
 from tests.faults.web import Webs
@@ -93,6 +101,37 @@ def complaints(worker: Worker) -> list[str]:
     """What a worker said besides what it always says."""
     lines = [e for e in worker.log() if e.get("level") != "info" and e["event"] != "store risk"]
     return [entry["event"] for entry in lines]
+
+
+async def test_what_touches_several_keys_and_nodes(cluster: ValkeyCluster) -> None:
+    """What the way of an invoice does not touch: installations, OAuth, accounts, the doctor."""
+    clients = Clients(cluster.url)
+    vault = await open_vault(
+        Settings.load(redis_url=cluster.url, encryption_keys=base64.b64encode(bytes(32)).decode()),
+        clients,
+    )
+    workspaces, states = ManyWorkspaces(clients, vault), StateStore(clients)
+    for org in ORGS:
+        await workspaces.save(Installed(org=org, secret=SecretStr(f"xoxb-{org}"), at=1.0))
+        found = await workspaces.find(org)
+        assert found is not None
+        assert found.token == f"xoxb-{org}"
+        store = Organisation(clients, org, timedelta(days=1))
+        assert await store.claim_account("1") == ORGS[0]
+        await store.erase(datetime.now(UTC))
+        assert not cluster.keys(Keys(org).prefix)
+    state = await states.async_issue()
+    assert await states.async_consume(state)
+    assert not await states.async_consume(state)
+    assert await clients.redis.execute_command("PING")  # as /readyz does
+    await clients.look()
+    assert {key_slot(k.encode()) * 3 // 16384 for k in cluster.keys("xt:")} == {0, 1, 2}
+    found_durability = await clients.durability()
+    assert (found_durability.replicas, found_durability.waitaof) == (1, True)
+    assert found_durability.risks == ("replica_not_required",)
+    await asyncio.gather(*(clients.exact.incr("{a}:burst") for _ in range(300)))
+    assert await clients.redis.get("{a}:burst") == "300"
+    await clients.aclose()
 
 
 async def test_a_master_dies_while_invoices_are_sent(

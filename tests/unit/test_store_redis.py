@@ -192,6 +192,13 @@ def test_another_url_is_refused_by_the_name_of_the_setting(url: str) -> None:
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize("scheme", ["redis+sentinel", "rediss+sentinel", "sentinel"])
+def test_of_sentinels_it_is_said_what_to_give_instead(scheme: str) -> None:
+    with pytest.raises(ConfigurationError, match="one address") as caught:
+        check_url(f"{scheme}://u:{CANARY}@a:26379,b:26379/main")
+    assert CANARY not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("url", "cluster"),
     [
