@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
+from itertools import islice
 
 import structlog
 
@@ -29,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 IMPORTS_AT_ONCE = 2  # sevDesk asks for few concurrent requests (facts: limits)
 MANY_CONTACTS = 25  # from here one list of all contacts costs less than reading each
+PROOFS = 3  # tags that are tried before a refused connection is believed again
 ENOUGH = 3  # calls about single invoices that failed, after which sevDesk itself is in trouble
 
 
@@ -245,12 +247,13 @@ class Round:
     async def _prove(self, records: Iterable[InvoiceRecord], tagger: Tagger) -> None:
         """Before anything begins on a connection that was refused: try one tag that was refused.
 
-        Where tags may not be written nothing new is imported. Raises `SevdeskError`.
+        Where tags may not be written nothing new is imported. What goes wrong with one invoice
+        alone proves nothing, so the next is tried. Raises `SevdeskError`.
         """
         waiting = (r for r in records if r.tag_retry_at and delivery.tag_wanted(r))
-        record = next(waiting, None)
-        if record is not None:
-            await self._alone(self._tag(record, tagger.follow(record)))
+        for record in islice(waiting, PROOFS):
+            if await self._alone(self._tag(record, tagger.follow(record))) is None:
+                return
 
     async def _import_all(self, plan: Plan, sevdesk: Sevdesk, connection: Connection) -> None:
         importer = Importer(self._ports, self._book, self._source, connection.account, self.run.id)

@@ -12,8 +12,9 @@ from sync.model import ConnectionState, EventKind, InvoiceState, PeppolResponse,
 from sync.peppol.access_point import NotRegistered
 from sync.ports import NotPrepared, Order, Prepared
 from sync.sevdesk.errors import ForbiddenError, RefusedError, UnauthorizedError
+from sync.sevdesk.models import TagRelation
 from tests.engine.access_point import Behaviour
-from tests.engine.sevdesk import Fault
+from tests.engine.sevdesk import Fault, SevdeskStandIn
 from tests.engine.world import ME, ORG, RECEIVER, Engine, World, connection, events, record, told
 
 S = InvoiceState
@@ -70,6 +71,22 @@ async def test_where_tags_may_not_be_written_nothing_new_is_imported(
     fault.times = 0
     await world.run_for(engine, hours=2)
     assert (await record(engine, "2")).state is S.SENT
+
+
+async def test_a_tag_that_is_refused_for_itself_proves_nothing_about_the_token(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def add_tag(_: SevdeskStandIn, invoice_id: str, _name: str) -> TagRelation:
+        raise refused_for_good() if invoice_id == "1" else ForbiddenError("403")
+
+    await world.run_for(engine, minutes=21)
+    monkeypatch.setattr(SevdeskStandIn, "add_tag", add_tag)
+    for number in ("1", "2"):
+        world.sevdesk.add_invoice(number)
+    await world.run_for(engine, minutes=21)
+    world.sevdesk.add_invoice("3")
+    await world.run_for(engine, hours=5)
+    assert world.provider.requests["RE-3"] == 0
 
 
 async def test_a_token_that_works_again_after_401_heals_at_once(
