@@ -92,7 +92,8 @@ async def busy(
         yield world, tenant, worker
 
 
-@pytest.mark.parametrize("takeover", [pytest.param(_killed, marks=pytest.mark.slow), _demoted])
+@pytest.mark.slow
+@pytest.mark.parametrize("takeover", [_killed, _demoted])
 async def test_a_replica_takes_over_behind_the_address(
     takeover: Callable[[Pair], Awaitable[None]],
     launcher: Launcher,
