@@ -203,6 +203,7 @@ def daily(t: Texts, data: Day) -> Card:
     title = t.md("daily.title", account=clean(data.account, 80))
     blocks = [kit.section(title), *counts(t, data.counts)]
     if data.open_failures:
-        blocks.append(kit.section(t.md_n("daily.open", data.open_failures)))
+        every = kit.button(t.plain("button.show_all"), "invoices_list", "attention:0")
+        blocks.append(kit.section(t.md_n("daily.open", data.open_failures), every))
     show = kit.button(t.plain("button.invoices"), "invoices_list", "all:0")
     return kit.card(title, [*blocks, kit.actions(show)])

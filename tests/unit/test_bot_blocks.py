@@ -607,3 +607,11 @@ def test_only_slack_users_are_kept_of_whom_to_mention() -> None:
     chosen = settings_modal.read(submitted(mention=users), Prefs())
     assert isinstance(chosen, settings_modal.Chosen)
     assert chosen.prefs.mention == ("U0MEMBER", "W1", "U0", "U1", "U2")
+
+
+@pytest.mark.parametrize(("open_ones", "values"), [(0, ["all:0"]), (2, ["attention:0", "all:0"])])
+def test_a_daily_summary_leads_to_what_needs_somebody(open_ones: int, values: list[str]) -> None:
+    card = digest.daily(EN, Day("Nordwind", {"sent": 3}, open_ones))
+    buttons = [b["accessory"] for b in card.blocks if "accessory" in b]
+    buttons += [e for b in card.blocks for e in b.get("elements", []) if e["type"] == "button"]
+    assert [button["value"] for button in buttons] == values
