@@ -7,7 +7,7 @@ so that a crash in between repeats nothing blindly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import structlog
@@ -65,7 +65,8 @@ class Tagger:
             return record
         try:
             present = await self._present(record)
-            begun = await self._begin(record)
+            stays = _stays(record, present.get(wanted, []))
+            begun = await self._begin(record, stays)
             return await self._swap(begun, wanted, present)
         except NotFoundError:
             # The invoice is gone; there is nothing to tag any more.
@@ -73,8 +74,9 @@ class Tagger:
 
     async def repair(self, repair: Repair) -> InvoiceRecord:
         """What a poll found to be put right, with the relations that it has just read."""
-        begun = await self._begin(repair.record)
         relation = repair.relation
+        kept = repair.record.model_copy(update={"tag": repair.keep})
+        begun = await self._begin(kept, relation)
         if repair.add:
             relation = (await self._add(begun, repair.keep)).id
         await self._remove(repair.remove)
@@ -99,7 +101,7 @@ class Tagger:
     async def _swap(
         self, record: InvoiceRecord, wanted: TagKind, present: dict[TagKind, list[str]]
     ) -> InvoiceRecord:
-        relation = next(iter(present.get(wanted, ())), "")
+        relation = _stays(record, present.get(wanted, []))
         if not relation:
             relation = (await self._add(record, wanted)).id
         await self._remove(i for ids in present.values() for i in ids if i != relation)
@@ -126,13 +128,18 @@ class Tagger:
         if await self._book.store.set_flag(REMOVAL_REFUSED, "1", event):
             await self._book.hint_notify()
 
-    async def _begin(self, record: InvoiceRecord) -> InvoiceRecord:
+    async def _begin(self, record: InvoiceRecord, stays: str) -> InvoiceRecord:
         """Note that a write begins, and keep others away from it meanwhile.
 
         Also where one was begun before: of two who go on from there, a poll and a delivery, only
-        one may.
+        one may. `stays` is the relation that is not removed, noted as well: a list that lags may
+        still show one that this write has taken off, and who chose that one would take off the
+        last.
         """
-        begun = record.model_copy(update={"tag_pending": True})
+        changes: dict[str, object] = {"tag_pending": True}
+        if stays:
+            changes["tag_relation"] = stays
+        begun = record.model_copy(update=changes)
         return await self._book.write(record, begun, under_way=UNDER_WAY)
 
     async def _done(
@@ -153,3 +160,10 @@ class Tagger:
 
     async def _read(self, record: InvoiceRecord) -> InvoiceRecord:
         return await self._book.store.records.get(record.invoice_id) or record
+
+
+def _stays(record: InvoiceRecord, relations: Sequence[str]) -> str:
+    """Which of several relations of the wanted tag is kept: the known one, else the first."""
+    if record.tag_relation in relations:
+        return record.tag_relation
+    return relations[0] if relations else ""

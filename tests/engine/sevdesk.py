@@ -68,6 +68,8 @@ class SevdeskAccount:
     log: list[str] = field(default_factory=list)
     foreign_tokens: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    missed: list[int] = field(default_factory=list)  # rows that the next lists leave out, by number
+    bare: list[str] = field(default_factory=list)  # invoices whose last tag xTool itself took off
     invoices: dict[str, Invoice] = field(default_factory=dict)
     contacts: dict[str, ContactRow] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
@@ -250,7 +252,7 @@ class SevdeskStandIn:
             return Listing(
                 tuple(
                     replace(r, tag_name=account.tags.get(r.tag_id, "") * account.embed_names)
-                    for r in account.listed()
+                    for r in _without_the_missed(account, account.listed())
                 )
             )
 
@@ -310,11 +312,23 @@ class SevdeskStandIn:
         def write(account: SevdeskAccount) -> bool:
             if not account.removes:
                 raise RemovalRefusedError("405", status="405", message="")
-            gone = account.relations.pop(relation_id, None) is not None
+            gone = account.relations.pop(relation_id, None)
             account.remember()
-            return gone
+            if gone is not None and not account.on_invoice(gone.object_id):
+                account.bare.append(gone.object_id)
+            return gone is not None
 
         return await self._write("remove_tag_relation", write)
+
+
+def _without_the_missed(
+    account: SevdeskAccount, relations: tuple[TagRelation, ...]
+) -> list[TagRelation]:
+    """As pages by offset leave a row out when one before it is deleted between two pages."""
+    rows = list(relations)
+    if account.missed and rows:
+        del rows[account.missed.pop(0) % len(rows)]
+    return rows
 
 
 def _found(account: SevdeskAccount, invoice_id: str) -> Invoice:

@@ -312,6 +312,30 @@ async def test_a_renamed_tag_sends_nothing_again(world: World, engine: Engine) -
     assert world.sevdesk.kinds("1") == [T.SENT]
 
 
+@pytest.mark.parametrize("by_hand", [T.SENT, T.FAILED])
+async def test_a_list_that_lags_does_not_make_us_take_off_the_last_tag(
+    world: World, engine: Engine, by_hand: TagKind
+) -> None:
+    """A tag was taken off, the answer was lost, and the list that is read next still shows it."""
+    ask = by_hand is T.FAILED
+    await engine.service.configure(ORG, ME, ask_before_sending=ask, sender=None, company="")
+    world.sevdesk.add_invoice("1")
+    await settled(world, engine)
+    account = world.sevdesk
+    added = account.tag("Invoice", "1", by_hand.name_for("xTool"))
+    account.relations = {added.id: added, **account.relations}  # listed first
+    account.remember()
+    world.clock.forward(timedelta(seconds=60))
+    account.lag = timedelta(seconds=25)
+    unavailable = UnavailableError("503", status="503", message="")
+    account.faults.append(Fault("remove_tag_relation", lambda: unavailable, after=True))
+    await engine.poll()
+    for _ in range(4):
+        world.clock.forward(timedelta(seconds=5))
+        await engine.work()
+    assert (account.bare, account.kinds("1")) == ([], [by_hand])
+
+
 async def test_a_persons_sync_notices_a_renamed_tag_whose_relations_do_not_name_it(
     world: World, engine: Engine
 ) -> None:
