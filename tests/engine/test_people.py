@@ -16,7 +16,7 @@ from sync.sending import Sender
 from sync.sevdesk.errors import ForbiddenError, UnauthorizedError, UnavailableError
 from sync.source import NotConnectedError
 from sync.store.keys import ORGS, Keys, account_owner
-from sync.store.organisation import ERASED
+from sync.store.organisation import ERASED, organisations
 from tests.engine.access_point import Behaviour
 from tests.engine.crash import Process
 from tests.engine.sevdesk import Fault
@@ -566,6 +566,17 @@ async def test_a_drain_survives_a_store_that_does_not_answer(world: World, engin
     world.clock.forward(POLL)
     await settled(world, engine)
     assert (await record(engine, "1")).state is S.SENT
+
+
+async def test_an_organisation_that_the_list_forgot_is_on_it_after_a_poll(
+    world: World, engine: Engine
+) -> None:
+    """The list is on another node of a cluster; a fail-over there may lose the entry."""
+    clients = engine.ports.clients
+    await clients.exact.srem(ORGS, ORG)
+    assert ORG not in await organisations(clients)
+    await engine.poll()
+    assert ORG in await organisations(clients)
 
 
 async def test_a_stale_transition_is_refused(world: World, engine: Engine) -> None:
