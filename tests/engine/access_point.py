@@ -188,6 +188,7 @@ class AccessPointStandIn:
         if provider.find is Find.CONTENT:
             for provider_id, taken in provider.taken.items():
                 same = taken.submission.number == submission.number
+                same = same and provider_id not in submission.earlier
                 if same and taken.submission.claimed_at >= submission.claimed_at:
                     return Found(provider_id, _status(taken))
         return CannotTell(nothing)

@@ -6,6 +6,7 @@ said so, so what no hint and no sweep finds stays where it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from tests.engine.crash import Process
 from tests.engine.world import ORG, Engine, World
 
 NEVER = timedelta(days=10_000)
+ENDLESS = 50
 
 
 @dataclass
@@ -49,7 +51,10 @@ class Hints:
     async def run_until(self, world: World, engine: Engine, until: datetime) -> None:
         """Polls, hints and the sweep in the order of their time."""
         poll_at = world.clock()
+        rounds: Counter[datetime] = Counter()
         while True:
+            rounds[world.clock()] += 1
+            assert rounds[world.clock()] < ENDLESS, "there is always more to do at one time"
             await self._follow(engine)
             sweep_at = await self._sweep_at(engine.ports)
             at = min(poll_at, sweep_at, *self.deliveries)

@@ -99,6 +99,8 @@ class EngineMachine(RuleBasedStateMachine):
         super().__init__()
         self.stored = Stored()
         self.allowed: dict[str, int] = {}  # how often an invoice may have been accepted
+        self.arrived: set[str] = set()  # invoices of which a person said so
+        self.contradicted: set[str] = set()  # attempts of which the access point told two ends
         self.number = 0
         self.looked_at = -1
         self.hints = Hints(look=self.look)
@@ -331,6 +333,14 @@ class EngineMachine(RuleBasedStateMachine):
         self._run(minutes)
         self.did("sevDesk fails", fault.times < times)
 
+    @rule(nth=NTH)
+    def a_list_misses_a_row(self, nth: int) -> None:
+        """Once: another person took a tag off while the list was read."""
+        self.world.sevdesk.missed.append(nth)
+        self.do(self.engine.poll())
+        self.did("a list misses a row", not self.world.sevdesk.missed)
+        self.world.sevdesk.missed.clear()
+
     @rule(minutes=st.integers(0, 90), restored=st.booleans())
     def revoke_the_token(self, minutes: int, restored: bool) -> None:
         self.world.sevdesk.token = "another"
@@ -384,7 +394,7 @@ class EngineMachine(RuleBasedStateMachine):
         """The access point calls, twice, late, about an old attempt, or says something else."""
         known = dict(self.stored.records)
         for provider_id, taken in _one(nth, self.world.provider.taken.items()):
-            _says(taken, becomes)
+            self.contradicted |= _says(taken, becomes)
             self.do(self._called(taken.submission.number[3:], provider_id, times))
         if work:
             self.do(self.engine.work())
@@ -430,6 +440,8 @@ class EngineMachine(RuleBasedStateMachine):
         # Only these can send a second copy of what was accepted.
         if Outcome.STARTED in outcomes and wish in ("retry", "send_again"):
             self.asked_for(invoice)
+        if Outcome.STARTED in outcomes and wish == "arrived":
+            self.arrived.add(invoice)
         self.did(f"click {wish}", Outcome.STARTED in outcomes)
 
     @rule(resend=st.booleans())
@@ -599,6 +611,25 @@ class EngineMachine(RuleBasedStateMachine):
             assert times <= allowed, f"{number} was accepted {times} times"
 
     @invariant()
+    def nothing_is_called_sent_or_failed_that_is_not(self) -> None:
+        for found in self.stored.records.values():
+            if found.state not in (S.SENT, S.FAILED) or found.attempt is None:
+                continue
+            ids = (found.attempt.provider_id or "", f"p-{found.attempt.id}")
+            taken = [t for i in ids if (t := self.world.provider.taken.get(i)) is not None]
+            if any(t.submission.attempt_id in self.contradicted for t in taken):
+                continue
+            ends = {t.end for t in taken}
+            if found.state is S.SENT and found.invoice_id not in self.arrived:
+                assert ends == {DeliveryState.DELIVERED}, f"{ends} for {found!r}"
+            if found.state is S.FAILED and found.reason != delivery.FAILED_BEFORE:
+                assert DeliveryState.DELIVERED not in ends, f"{ends} for {found!r}"
+
+    @invariant()
+    def no_invoice_is_without_a_tag_by_our_own_doing(self) -> None:
+        assert self.world.sevdesk.bare == []
+
+    @invariant()
     def nothing_goes_wrong_without_a_name(self) -> None:
         assert self.ground.unexpected == []
 
@@ -662,12 +693,14 @@ class EngineMachine(RuleBasedStateMachine):
         )
 
 
-def _says(taken: Taken, becomes: str) -> None:
-    """What the access point says of a submission from now on."""
+def _says(taken: Taken, becomes: str) -> set[str]:
+    """What the access point says of a submission from now on; whose end is another now."""
+    before = taken.end
     if becomes == "late":
         taken.said = 0  # "processing", although the end was told before
     elif becomes != "the same":
         taken.end = DeliveryState.FAILED if becomes == "failed" else DeliveryState.DELIVERED
+    return set() if taken.end is before else {taken.submission.attempt_id}
 
 
 def _shown(found: InvoiceRecord) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sync import delivery
@@ -14,6 +14,7 @@ from sync.model import Event, InvoiceRecord, InvoiceState
 from sync.store.keys import Keys
 from sync.store.records import parse
 
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 STATES = [state.value for state in InvoiceState]
 
 READ = """
@@ -44,6 +45,7 @@ class Stored:
     records: dict[str, InvoiceRecord] = field(default_factory=dict)
     told: set[tuple[str, str]] = field(default_factory=set)  # invoice and state
     after: str = ""  # the last event
+    latest: datetime = LONG_AGO  # the clock may be set back
     _raw: dict[str, list[str]] = field(default_factory=dict)
     _state_told: dict[str, str] = field(default_factory=dict)
 
@@ -53,7 +55,8 @@ class Stored:
         problems = [p for row in raw for p in self._record(row)]
         problems += self._lost(raw)
         problems += _in_wrong_sets(self.records, states)
-        problems += _due_problems(self.records, due, now)
+        self.latest = max(self.latest, now)
+        problems += _due_problems(self.records, due, self.latest)
         problems += _run_problems(self.records, runs)
         problems += [p for row in events for p in self._event(row)]
         problems += self._not_told()
