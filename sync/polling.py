@@ -84,7 +84,6 @@ class Poller:
         connection = await self._store.connection()
         if connection is None:
             return None
-        await self._store.enlist()
         run, begun = await self._after_interrupted(run, connection)
         work = Round(self._ports, self._book, run, lambda: not lease.lost, kept=begun)
         error: SyncError | None = None

@@ -99,18 +99,10 @@ class Organisation:
         )
         if int(version) < 0:
             raise StaleRecordError("the connection changed since it was read")
-        await self.enlist()
+        await self._redis.sadd(ORGS, self.org)
         if not connection.version:
             await self.keep()
         return connection.model_copy(update={"version": int(version)})
-
-    async def enlist(self) -> None:
-        """Be among those that are swept.
-
-        The list is on another node of a cluster than the connection, and a fail-over there may
-        forget an entry; so each poll writes it again.
-        """
-        await self._redis.sadd(ORGS, self.org)
 
     async def token(self) -> str | None:
         """The sevDesk token's ciphertext."""
