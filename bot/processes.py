@@ -13,8 +13,9 @@ from aiohttp import web
 from bot.app import Bot
 from bot.callbacks import PeppolEndpoint
 from bot.settings import BotSettings
+from bot.slack import SlackError
 from sync.callbacks import Callbacks
-from sync.jobs import register, workers_alive, working
+from sync.jobs import Notify, register, workers_alive, working
 from sync.log import register_secrets
 from sync.runtime import Runtime, open_runtime
 from sync.settings import Settings
@@ -47,7 +48,7 @@ async def run(
     async with open_runtime(settings) as runtime, AsyncExitStack() as stack:
         bot = _bot(runtime, bot_settings)
         stack.push_async_callback(bot.aclose)
-        register(runtime.docket, runtime.ports, bot.notify, bot.tick)
+        register(runtime.docket, runtime.ports, told_later(bot.notify), told_later(bot.tick))
         address = ""
         if with_worker:
             await stack.enter_async_context(_worker(runtime))
@@ -60,6 +61,21 @@ async def run(
         log.info("stopping")
         runtime.stopping.ask()
         bot.end()
+
+
+def told_later(tell: Notify) -> Notify:
+    """`tell`, for which Slack being away is no failure: the sweep calls it again.
+
+    One line instead of a traceback for each organisation and try.
+    """
+
+    async def told(org: str) -> None:
+        try:
+            await tell(org)
+        except SlackError as error:
+            log.warning("slack is away, it is told later", org=org, code=error.code)
+
+    return told
 
 
 def _bot(runtime: Runtime, settings: BotSettings) -> Bot:
