@@ -187,7 +187,8 @@ async def test_an_attempt_that_no_replica_has_does_not_leave(
 ) -> None:
     """The replica is frozen, sends are tried, the master dies, and the replica takes over.
 
-    It never saw the attempts; whatever had left would leave again.
+    That nothing leaves is what this shows. A frozen process may still find the attempts in its
+    socket when it wakes up, so sends without the wait need not be doubled here.
     """
     async with open_world(tmp_path, launcher, "phoss-ap", store=cluster) as world:
         tenant = await world.connect("T1")
