@@ -46,7 +46,7 @@ from sync.store.keys import Keys
 from tests.engine.access_point import Behaviour, Provider, Taken
 from tests.engine.crash import Crash, Process
 from tests.engine.direct import DirectClients
-from tests.engine.hints import Hints
+from tests.engine.hints import NEVER, Hints
 from tests.engine.sevdesk import Fault
 from tests.engine.stored import Stored, read
 from tests.engine.world import ME, ORG, Engine, World, stuck
@@ -60,6 +60,7 @@ ERRORS: dict[str, Callable[[], Exception]] = {
     "429": lambda: RateLimitedError("429"),
     "lost": lambda: WriteUnconfirmedError("timeout", status="", message=""),
 }
+TOLD_WITHIN = dict(delivery.TELL_AFTER)
 SECRET = "secret of calls back"
 NTH = st.integers(0, 11)  # which of those that there are
 DIE_AT = st.one_of(st.integers(1, 9), st.integers(1, 70))  # an idle process has few points
@@ -83,6 +84,14 @@ class Ground:
             error = sys.exc_info()[1]
             self.unexpected.append(f"{fields}: {error!r}")
         return fields
+
+    def end_tasks(self) -> None:
+        """Nothing of one example goes on in the next."""
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left))
 
     def close(self) -> None:
         self.loop.run_until_complete(self.clients.aclose())
@@ -149,10 +158,11 @@ class EngineMachine(RuleBasedStateMachine):
         return len(lost)
 
     def teardown(self) -> None:
-        if sys.exc_info()[0] is None:
-            self.do(self._calm_down())
-        for task in asyncio.all_tasks(self.ground.loop):
-            task.cancel()
+        try:
+            if sys.exc_info()[0] is None:
+                self.do(self._calm_down())
+        finally:
+            self.ground.end_tasks()
 
     # ---- in sevDesk ---------------------------------------------------------------------
 
@@ -670,6 +680,8 @@ class EngineMachine(RuleBasedStateMachine):
             assert not stuck(found), f"{found.invoice_id} is stuck in {found.state}"
             wake = delivery.wake_at(found)
             assert wake is None or wake > late, f"{found.invoice_id} was due at {wake}"
+            in_time = found.state_since + TOLD_WITHIN.get(found.state, NEVER) > late
+            assert in_time or found.overdue, f"nobody was told of {found!r}"
 
     def _check_tags(self, found: InvoiceRecord, *, refused: bool) -> None:
         """An open invoice of a synced contact has exactly one of our tags, and the right one."""
