@@ -74,13 +74,11 @@ class Tagger:
 
     async def repair(self, repair: Repair) -> InvoiceRecord:
         """What a poll found to be put right, with the relations that it has just read."""
-        relation = repair.relation
         kept = repair.record.model_copy(update={"tag": repair.keep})
-        begun = await self._begin(kept, relation)
-        if repair.add:
-            relation = (await self._add(begun, repair.keep)).id
+        begun = await self._begin(kept, repair.relation)
+        added = (await self._add(begun, repair.keep)).id if repair.add else ""
         await self._remove(repair.remove)
-        return await self._done(begun, repair.keep, relation, seen=not repair.add)
+        return await self._done(begun, repair.keep, added)
 
     async def _present(self, record: InvoiceRecord) -> dict[TagKind, list[str]]:
         """The relations of our tags on the invoice; asked only where they are not known."""
@@ -101,11 +99,10 @@ class Tagger:
     async def _swap(
         self, record: InvoiceRecord, wanted: TagKind, present: dict[TagKind, list[str]]
     ) -> InvoiceRecord:
-        relation = _stays(record, present.get(wanted, []))
-        if not relation:
-            relation = (await self._add(record, wanted)).id
-        await self._remove(i for ids in present.values() for i in ids if i != relation)
-        return await self._done(record, wanted, relation)
+        stays = _stays(record, present.get(wanted, []))
+        added = "" if stays else (await self._add(record, wanted)).id
+        await self._remove(i for ids in present.values() for i in ids if i != stays)
+        return await self._done(record, wanted, added)
 
     async def _add(self, record: InvoiceRecord, kind: TagKind) -> TagRelation:
         return await self._sevdesk.add_tag(record.invoice_id, kind.name_for(self._ports.prefix))
@@ -142,14 +139,17 @@ class Tagger:
         begun = record.model_copy(update=changes)
         return await self._book.write(record, begun, under_way=UNDER_WAY)
 
-    async def _done(
-        self, record: InvoiceRecord, kind: TagKind, relation: str, *, seen: bool = False
-    ) -> InvoiceRecord:
+    async def _done(self, record: InvoiceRecord, kind: TagKind, added: str) -> InvoiceRecord:
+        """Note the end of a write; `added` is the relation that it made, if it made one.
+
+        A tag that was there before is not known to be there still: a person may have taken it off
+        while we took off the others, and nobody wanted the invoice to be new. The next list tells.
+        """
         changes = {
             "tag": kind,
-            "tag_relation": relation,
+            "tag_relation": added,
             "tagged_at": self._ports.now(),
-            "tag_seen": seen,
+            "tag_seen": False,
             "tag_pending": False,
             "tag_retry_at": None,
             "tag_failures": 0,

@@ -69,7 +69,9 @@ def judge(
     if keep not in present or (removes and present != {keep}):
         return _repair(record, keep, now, settles_within)
     known = record.tag_seen and record.tag == keep and not record.tag_pending
-    return Judgement(Verdict.NOTHING if known else Verdict.SEEN, keep)
+    # A list may be older than our last write, and show what that write took off.
+    unproven = is_fresh(record, now, settles_within)
+    return Judgement(Verdict.NOTHING if known or unproven else Verdict.SEEN, keep)
 
 
 def _judge_untagged(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> Judgement:

@@ -157,8 +157,8 @@ class EngineMachine(RuleBasedStateMachine):
         lost = [i for i, n in before.items() if len(sevdesk.on_invoice(i)) < n]
         self.asked_for(*(i for i in lost if not sevdesk.kinds(i)))
         if sevdesk.lag:
-            # Known and documented: a repair by a list from before takes off what was left.
-            self.asked_for(*lost)
+            # A repair by a list from before may take off what was left; it is put back, and that
+            # is no wish to send again.
             self.hurried.update(lost)
         return len(lost)
 

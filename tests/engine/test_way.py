@@ -336,6 +336,31 @@ async def test_a_list_that_lags_does_not_make_us_take_off_the_last_tag(
     assert (account.bare, account.kinds("1")) == ([], [by_hand])
 
 
+@pytest.mark.parametrize("ask", [False, True])
+async def test_one_of_two_tags_taken_off_while_lists_lag_is_no_wish_to_send_again(
+    world: World, engine: Engine, ask: bool
+) -> None:
+    """A person takes off the tag that we keep; a list from before still shows both."""
+    await engine.service.configure(ORG, ME, ask_before_sending=ask, sender=None, company="")
+    world.sevdesk.add_invoice("1")
+    await settled(world, engine)
+    account = world.sevdesk
+    account.tag("Invoice", "1", T.FAILED.name_for("xTool"))
+    kept = T.FAILED if ask else T.SENT
+    account.remember()
+    world.clock.forward(timedelta(seconds=60))
+    account.lag = timedelta(seconds=25)
+    account.untag("Invoice", "1", kept.name_for("xTool"))
+    world.clock.forward(timedelta(seconds=6))
+    for _ in range(60):
+        await engine.poll()
+        await engine.work()
+        world.clock.forward(timedelta(seconds=5))
+    assert world.provider.accepted("RE-1") == (0 if ask else 1)
+    assert (await record(engine, "1")).generation == 1
+    assert len(account.kinds("1")) == 1
+
+
 async def test_a_persons_sync_notices_a_renamed_tag_whose_relations_do_not_name_it(
     world: World, engine: Engine
 ) -> None:
