@@ -40,7 +40,7 @@ from tests.scenarios.test_journey import connect
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "documents.md"
 ORG = "T0LINDHOF"  # the workspace of the stand-in
 BATCH = 3  # invoices of one sync; more failures than this share a message
-SETTLE_SECONDS = 60.0  # limits, not waits: each wait ends with what it waits for
+SETTLE_SECONDS = 180.0  # limits, not waits: each wait ends with what it waits for
 ASK_SECONDS = 0.3
 LOOK_SECONDS = 0.25  # all scenes are looked at in the loop that the app runs in
 TELL_SECONDS = 2.0  # in place of an hour, after which a person is told
