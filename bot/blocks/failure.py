@@ -10,6 +10,7 @@ from bot.texts import Mrkdwn, Texts
 from sync.delivery import tag_trouble
 from sync.errors import Reason
 from sync.model import InvoiceRecord, InvoiceState
+from sync.settling import OTHER_ACCOUNT
 
 
 def failure(t: Texts, shown: Shown) -> Card:
@@ -30,7 +31,7 @@ def failure(t: Texts, shown: Shown) -> Card:
 def _explanation(t: Texts, shown: Shown) -> list[Block]:
     record = shown.record
     if record.state is InvoiceState.UNCONFIRMED:
-        return [kit.section(t.md("unconfirmed.explanation"))]
+        return _unconfirmed(t, record)
     if record.state is InvoiceState.SUBMITTED and invoice.asks(record):
         return [kit.section(t.md("submitted.explanation"))]
     if record.objection is not None:
@@ -44,6 +45,17 @@ def _explanation(t: Texts, shown: Shown) -> list[Block]:
     if record.reason is None or record.state is InvoiceState.SENT:
         return []
     return _why(t, record, record.reason)
+
+
+def _unconfirmed(t: Texts, record: InvoiceRecord) -> list[Block]:
+    """Why nobody knows. Where it went to another account, the list of this one shows nothing."""
+    reason = record.reason
+    if reason is None or reason.code != OTHER_ACCOUNT.code:
+        return [kit.section(t.md("unconfirmed.explanation"))]
+    return [
+        kit.section(t.md("failure.reason", reason=sentence(t, reason))),
+        kit.section(t.md("failure.next", step=next_step(t, reason))),
+    ]
 
 
 def _why(t: Texts, record: InvoiceRecord, reason: Reason) -> list[Block]:

@@ -25,11 +25,12 @@ class Missed:
 def missed(t: Texts, data: Missed) -> Card:
     """One message in place of the many that were left out."""
     title = t.md("missed.title", account=clean(data.account, 80), since=t.moment(data.since))
+    stands = {state: n for state, n in data.counts.items() if state != InvoiceState.WAITING.value}
     waiting = Waiting(count=data.counts.get(InvoiceState.WAITING.value, 0))
     blocks = [
         kit.section(title),
         kit.section(t.md("missed.text")),
-        *counts(t, data.counts),
+        *counts(t, stands),
         *waiting_blocks(t, waiting),
     ]
     failed = sum(data.counts.get(s.value, 0) for s in (InvoiceState.FAILED, InvoiceState.BLOCKED))

@@ -8,6 +8,7 @@ from bot import export
 from bot.authz import Verdict
 from bot.blocks import connection as connections
 from bot.blocks import home, kit, modals, status
+from bot.blocks.missed import Missed, missed
 from bot.blocks.settings import settings
 from bot.blocks.status import InvoicePage, Status
 from bot.texts import Texts
@@ -38,6 +39,24 @@ def connection_outage(t: Texts) -> Shot:
 @picture(Chapter.CONNECTION, "Works again", "What either message becomes.")
 def connection_healed(t: Texts) -> Shot:
     return Message(connections.solved(t, data.connection()))
+
+
+@picture(
+    Chapter.CONNECTION, "xTool was away", "Once its own store works again, after a minute or more."
+)
+def store_outage(t: Texts) -> Shot:
+    return Message(connections.store_outage(t, data.NOW - timedelta(minutes=7), data.NOW))
+
+
+@picture(
+    Chapter.CONNECTION,
+    "Posting again",
+    "Slack had refused xTool's token for long; instead of hundreds of late messages.",
+)
+def posting_again(t: Texts) -> Shot:
+    counts = {"sent": 1204, "submitted": 2, "waiting": 4, "blocked": 2, "failed": 3}
+    since = data.NOW - timedelta(days=9)
+    return Message(missed(t, Missed(data.COMPANY, since, counts)))
 
 
 @picture(Chapter.CONNECTION, "Tags lost", "Most of xTool's tags vanished in sevDesk at once.")
@@ -169,7 +188,10 @@ def retry_all_answer(t: Texts) -> Shot:
 @picture(Chapter.ANSWERS, "Settings", "`/sevdesk settings`")
 def settings_form(t: Texts) -> Shot:
     given = data.prefs(
-        failures_channel=data.FAILURES, may_retry=(data.MEMBER,), language=t.language
+        failures_channel=data.FAILURES,
+        mention=(data.ADMIN,),
+        may_retry=(data.MEMBER,),
+        language=t.language,
     )
     return View(settings(t, given, data.connection(sender=data.SENDER)))
 

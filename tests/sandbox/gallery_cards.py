@@ -25,6 +25,7 @@ from sync.model import (
     SyncRun,
     TagKind,
 )
+from sync.settling import OTHER_ACCOUNT
 from tests.sandbox import gallery_data as data
 from tests.sandbox.gallery_kit import Chapter, Message, Shot, View, only_you, picture, shown
 
@@ -324,6 +325,15 @@ def overdue(t: Texts) -> Shot:
 )
 def unconfirmed(t: Texts) -> Shot:
     return _failure(t, data.unconfirmed())
+
+
+@picture(
+    Chapter.FAILURES,
+    "Unconfirmed, another account",
+    "The same, where the access point account was changed in between.",
+)
+def unconfirmed_elsewhere(t: Texts) -> Shot:
+    return _failure(t, data.unconfirmed(reason=OTHER_ACCOUNT))
 
 
 @picture(Chapter.FAILURES, "Send again", "The question behind *Send again*, with the risk.")

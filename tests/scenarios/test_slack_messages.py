@@ -478,7 +478,7 @@ async def test_an_outage_of_the_store_is_told_once_with_its_times(told: Surface)
     assert "nicht arbeiten" in card.text
     assert "10:02 UTC" in card.text
     assert "10:09 UTC" in card.text
-    assert "Nichts ging verloren" in card.all_text
+    assert "Keine Rechnung ging verloren" in card.all_text
 
 
 @pytest.mark.parametrize(("button", "resend"), [("hold_restore", False), ("hold_resend", True)])

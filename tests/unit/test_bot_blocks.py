@@ -34,6 +34,7 @@ from sync.model import (
     SyncRun,
     TagKind,
 )
+from sync.settling import OTHER_ACCOUNT
 from tests.sandbox.slack.validation import validate_message, validate_view
 from tests.sandbox.slack.workspace import texts as all_texts
 from tests.unit.bot_support import (
@@ -287,6 +288,20 @@ def test_unconfirmed_offers_two_ways_and_spells_out_the_risk() -> None:
     assert action_ids(card)[:2] == ["invoice_arrived", "invoice_send_again"]
     risk = element(card, "invoice_send_again")["confirm"]["text"]["text"]
     assert "gets the same invoice twice" in risk
+
+
+def test_unconfirmed_at_a_former_account_sends_nobody_to_the_list_of_the_present_one() -> None:
+    given = record(state=S.UNCONFIRMED, overdue=True, reason=OTHER_ACCOUNT)
+    card = failure(EN, shown(given))
+    assert "another access point account" in words(card)
+    assert "list of the former account" in words(card)
+    assert action_ids(card)[:2] == ["invoice_arrived", "invoice_send_again"]
+
+
+def test_what_was_missed_counts_what_waits_once() -> None:
+    card = missed(EN, Missed("Lindhof", NOW, {"sent": 3, "waiting": 2, "failed": 1}))
+    assert words(card).count("waiting for you") == 1
+    assert {"invoices_send_all", "invoices_retry_all", "invoices_list"} <= set(action_ids(card))
 
 
 def test_unconfirmed_asks_nobody_while_the_access_point_can_still_be_asked() -> None:
