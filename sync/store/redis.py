@@ -27,7 +27,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ResponseError
 
-from sync.errors import ConfigurationError
+from sync.errors import ConfigurationError, StoreError
 from sync.store.cluster import StoreCluster, exchange
 from sync.store.connections import leave_demoted
 from sync.store.durability import Durability, ask, replicas_online
@@ -142,26 +142,31 @@ class Clients:
         the connection of the earlier write; so a marker is written on the same connection first.
         Whatever the server acknowledged before it stands before it.
         """
-        promised = await self.durability()
+        try:
+            missing = await self._ask_for(key, data, timeout_ms, await self.durability())
+        except ResponseError:  # the file was switched off, or another server answers by now
+            now = await self.durability(refresh=True)
+            try:
+                missing = await self._ask_for(key, data, timeout_ms, now)
+            except ResponseError as error:
+                raise StoreError(f"not asked: {str(error)[:200]}", code="store.refused") from None
+        if missing:
+            log.info("not safe yet", missing=missing)
+        return missing
+
+    async def _ask_for(self, key: str, data: str, timeout_ms: int, promised: Durability) -> Missing:
+        """`secure` of a server that is as `promised`. Raises `ResponseError` if it is not."""
         (before,) = await self.exact.send_to_node_of(key, [("INFO", "replication")])
-        wait = replicas_online(before) > 0
+        follows = replicas_online(before) > 0
         commands: list[tuple[Any, ...]] = [
             ("SET", f"xt:{{{hash_tag(key)}}}:durable", "1", "EX", 60),
             ("HGET", key, "d") if data else ("ECHO", ""),
             ("INFO", "replication"),
-            ("WAIT", 1 if wait else 0, timeout_ms if wait else 1),
+            ("WAIT", 1, timeout_ms) if follows else ("ECHO", "0"),
         ]
         if promised.waitaof:
             commands.append(("WAITAOF", 1, 0, timeout_ms))
-        try:
-            answers = await self.exact.send_to_node_of(key, commands)
-        except ResponseError:  # the file was switched off, or a master became a replica
-            changed = await self.durability(refresh=True)
-            return "disk" if changed.tells_of_disk else ""
-        missing = _missing(answers, data, promised)
-        if missing:
-            log.info("not safe yet", missing=missing)
-        return missing
+        return _missing(await self.exact.send_to_node_of(key, commands), data, promised)
 
 
 def _missing(answers: list[Any], data: str, promised: Durability) -> Missing:

@@ -346,6 +346,38 @@ async def test_a_write_that_is_not_there_any_more_is_not_safe(clients: Clients) 
     assert await clients.secure("{a}:k", "mine") == "write"
 
 
+async def test_a_lost_write_is_noticed_also_where_the_new_server_has_no_file(
+    tmp_path: Path,
+) -> None:
+    """The master synced a file, the replica that took over has none and knows of no write."""
+    async with EmbeddedStore(tmp_path, watch=False) as url:
+        clients = Clients(url)
+        assert (await clients.durability()).waitaof
+        await clients.exact.config_set("appendonly", "no")
+        await clients.exact.hset("{a}:k", "d", "another's")
+        assert await clients.secure("{a}:k", "mine") == "write"
+        await clients.exact.hset("{a}:k", "d", "mine")
+        assert await clients.secure("{a}:k", "mine") == ""
+        await clients.aclose()
+
+
+async def test_a_server_that_does_not_answer_what_it_is_asked_is_not_believed(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not to a second question either: what can not be asked of a replica is not safe."""
+    monkeypatch.setattr("sync.store.redis.replicas_online", lambda _info: 1)
+    ask: Callable[..., Awaitable[list[object]]] = clients.exact.send_to_node_of
+
+    async def without_wait(key: str, commands: list[tuple[object, ...]]) -> list[object]:
+        other = [("NO-SUCH",) if command[0] == "WAIT" else command for command in commands]
+        return await ask(key, other)
+
+    monkeypatch.setattr(clients.exact, "send_to_node_of", without_wait)
+    with pytest.raises(StoreError) as raised:
+        await clients.secure("{a}:k")
+    assert raised.value.reason_code == "store.refused"
+
+
 async def test_the_server_is_asked_for_its_promises_once(
     clients: Clients, monkeypatch: pytest.MonkeyPatch
 ) -> None:
