@@ -423,6 +423,7 @@ def reexported(record: InvoiceRecord, run: str, hold: str, now: datetime) -> Inv
             "tag_relation": "",
             "tagged_at": None,
             "tag_seen": False,
+            "tag_left": False,
             "tag_pending": False,
             "tag_retry_at": None,
             "tag_trouble": None,

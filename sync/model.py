@@ -185,6 +185,7 @@ class InvoiceRecord(Frozen):
     tag_relation: str = ""  # sevDesk's id of that tag relation, where its answer named it
     tagged_at: AwareDatetime | None = None  # when that tag was written
     tag_seen: bool = False  # a list showed one of our tags, so a removal is a person's
+    tag_left: bool = False  # the last write only took others off; not known to be there since
     tag_pending: bool = False  # a tag write was begun and its end is not recorded
     tag_retry_at: AwareDatetime | None = None  # a tag write failed; the next try
     tag_failures: int = 0  # consecutive failures to write the tag

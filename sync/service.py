@@ -375,8 +375,8 @@ class Service:
 
     def _tagged_again(self, record: InvoiceRecord) -> InvoiceRecord:
         """As if no tag had ever been written, so that it is."""
-        lost = {"tag": None, "tag_relation": "", "tagged_at": None, "tag_seen": False}
-        return record.model_copy(update=lost | {"tag_retry_at": None})
+        lost = {"tag": None, "tag_relation": "", "tagged_at": None, "tag_retry_at": None}
+        return record.model_copy(update=lost | {"tag_seen": False, "tag_left": False})
 
     async def _decide(
         self, org: str, invoice_id: str, states: Collection[InvoiceState], change: Change

@@ -198,7 +198,12 @@ class Round:
         after = delivery.withdrawn(withdraw.record, withdraw.reason, self._ports.now())
         if withdraw.tag is not None:
             after = after.model_copy(
-                update={"tag": withdraw.tag, "tag_relation": withdraw.relation, "tag_seen": True}
+                update={
+                    "tag": withdraw.tag,
+                    "tag_relation": withdraw.relation,
+                    "tag_seen": True,
+                    "tag_left": False,
+                }
             )
         await self._book.write(withdraw.record, after)
 
@@ -215,6 +220,7 @@ class Round:
             "tag_seen": True,
             "tag": seen.keep,
             "tag_relation": seen.relation,
+            "tag_left": False,
             "tag_pending": False,
             "tag_trouble": None,
             "tag_trouble_at": None,

@@ -76,9 +76,11 @@ class Tagger:
         """What a poll found to be put right, with the relations that it has just read."""
         kept = repair.record.model_copy(update={"tag": repair.keep})
         begun = await self._begin(kept, repair.relation)
-        added = (await self._add(begun, repair.keep)).id if repair.add else ""
+        relation = repair.relation
+        if repair.add:
+            relation = (await self._add(begun, repair.keep)).id
         await self._remove(repair.remove)
-        return await self._done(begun, repair.keep, added)
+        return await self._done(begun, repair.keep, relation, left=not repair.add)
 
     async def _present(self, record: InvoiceRecord) -> dict[TagKind, list[str]]:
         """The relations of our tags on the invoice; asked only where they are not known."""
@@ -99,10 +101,11 @@ class Tagger:
     async def _swap(
         self, record: InvoiceRecord, wanted: TagKind, present: dict[TagKind, list[str]]
     ) -> InvoiceRecord:
-        stays = _stays(record, present.get(wanted, []))
-        added = "" if stays else (await self._add(record, wanted)).id
-        await self._remove(i for ids in present.values() for i in ids if i != stays)
-        return await self._done(record, wanted, added)
+        relation = stays = _stays(record, present.get(wanted, []))
+        if not stays:
+            relation = (await self._add(record, wanted)).id
+        await self._remove(i for ids in present.values() for i in ids if i != relation)
+        return await self._done(record, wanted, relation, left=bool(stays))
 
     async def _add(self, record: InvoiceRecord, kind: TagKind) -> TagRelation:
         return await self._sevdesk.add_tag(record.invoice_id, kind.name_for(self._ports.prefix))
@@ -139,17 +142,20 @@ class Tagger:
         begun = record.model_copy(update=changes)
         return await self._book.write(record, begun, under_way=UNDER_WAY)
 
-    async def _done(self, record: InvoiceRecord, kind: TagKind, added: str) -> InvoiceRecord:
-        """Note the end of a write; `added` is the relation that it made, if it made one.
+    async def _done(
+        self, record: InvoiceRecord, kind: TagKind, relation: str, *, left: bool = False
+    ) -> InvoiceRecord:
+        """Note the end of a write, after which `relation` remains.
 
-        A tag that was there before is not known to be there still: a person may have taken it off
-        while we took off the others, and nobody wanted the invoice to be new. The next list tells.
+        `left`: it was there before, and is not known to be there still: a person may have taken it
+        off while we took off the others, without a wish to send again. A later list tells.
         """
         changes = {
             "tag": kind,
-            "tag_relation": added,
+            "tag_relation": relation,
             "tagged_at": self._ports.now(),
             "tag_seen": False,
+            "tag_left": left,
             "tag_pending": False,
             "tag_retry_at": None,
             "tag_failures": 0,

@@ -109,7 +109,7 @@ def sendable(record: InvoiceRecord) -> bool:
 
 def was_seen(record: InvoiceRecord) -> bool:
     """Whether our tag was proven to be there: by a list, or by an answer that named it."""
-    return record.tag_seen or bool(record.tag_relation)
+    return record.tag_seen or (bool(record.tag_relation) and not record.tag_left)
 
 
 def is_fresh(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> bool:
