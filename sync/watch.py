@@ -51,8 +51,11 @@ class StoreWatch:
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            self._tell(await self._look())
-            await self._note()
+            try:
+                self._tell(await self._look())
+                await self._note()
+            except Exception:  # without its sign of life the worker would count as dead for ever
+                log.exception("the look at the store failed", worker=self._worker)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> str:
@@ -67,6 +70,8 @@ class StoreWatch:
             return "store.unavailable"
         except StoreError as error:
             return error.reason_code
+        except RedisError as error:  # what it answers is nobody's plan: one line says it, too
+            return type(error).__name__
         return ""
 
     def _tell(self, trouble: str) -> None:
@@ -89,7 +94,7 @@ class StoreWatch:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await note_outage(self._ports, self._over[0])
-            except (StoreError, TimeoutError):
+            except (StoreError, RedisError, TimeoutError):
                 return
             del self._over[0]
 

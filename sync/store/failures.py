@@ -30,6 +30,7 @@ from sync.errors import StoreError
 _REFUSALS = ("MISCONF", "OOM", "READONLY", "NOREPLICAS")
 _ABSENCES = (
     *("LOADING", "MASTERDOWN", "NOMASTERLINK", "UNBLOCKED"),
+    "BUSY ",  # a script runs for too long; not BUSYGROUP, which is a mistake
     # What redis-py says of a cluster in the middle of a fail-over.
     *("Redis Cluster cannot", "All slots are not covered", "startup_nodes could not agree"),
     "Slot ",

@@ -158,6 +158,7 @@ async def test_a_wrong_command_stays_what_it_is(clients: Clients) -> None:
         (ClusterError("TTL exhausted."), "store.unavailable"),
         (SlotNotCoveredError('Slot "1" not covered by the cluster.'), "store.unavailable"),
         (RedisClusterException("All slots are not covered after query"), "store.unavailable"),
+        (ResponseError("BUSY Valkey is busy running a script."), "store.unavailable"),
         (ResponseError("UNBLOCKED force unblock from blocking"), "store.unavailable"),
         (AuthenticationError("invalid username-password pair"), "store.unavailable"),
         (ConnectionResetError("reset"), "store.unavailable"),
@@ -169,7 +170,14 @@ def test_what_the_server_says_is_classed(error: Exception, code: str) -> None:
     assert found.reason_code == code
 
 
-@pytest.mark.parametrize("error", [NoScriptError("No matching script"), ResponseError("ERR x")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoScriptError("No matching script"),
+        ResponseError("ERR x"),
+        ResponseError("BUSYGROUP Consumer Group name already exists"),
+    ],
+)
 def test_mistakes_are_not_classed(error: Exception) -> None:
     assert classify(error) is None
 
