@@ -22,6 +22,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -31,6 +32,7 @@ from redis.exceptions import RedisError
 from sync.docket_store import follow_failovers
 from sync.docket_time import docket_told_by
 from sync.drain import Drain, next_due
+from sync.errors import StoreError
 from sync.model import ConnectionState
 from sync.outages import tell_outages
 from sync.polling import Poller
@@ -158,19 +160,40 @@ async def _logged(tick: Notify, org: str) -> None:
 
 
 async def _sweep(ports: Ports) -> None:
-    """Give again what hints may have been lost: by a crash between a write and its hint."""
-    redis: Any = ports.clients.redis
+    """Give again what hints may have been lost: by a crash between a write and its hint.
+
+    One organisation's trouble is not another's: on a cluster its node may be away and theirs not.
+    Raises `StoreError` when all were looked after.
+    """
+    away: StoreError | None = None
+    orgs = sorted(await organisations(ports.clients))
+    for look in (partial(_tidy, ports), *(partial(_give_again, ports, org) for org in orgs)):
+        try:
+            await look()
+        except StoreError as error:
+            away = error
+        except Exception:
+            log.exception("a part of the sweep failed")
+    if away is not None:
+        raise away
+
+
+async def _tidy(ports: Ports) -> None:
+    """What is about no single organisation."""
     await erase_again(ports.clients, ports.now())
     await tell_outages(ports)
-    for org in await organisations(ports.clients):
-        connection = await ports.organisation(org).connection()
-        if connection is not None and connection.state is not ConnectionState.DISCONNECTED:
-            await ports.jobs.hint_poll(org)
-        due = await next_due(ports, org)
-        if due is not None and due <= ports.now():
-            await ports.jobs.hint_delivery(org, ports.now())
-        if await redis.xlen(Keys(org).events):
-            await ports.jobs.hint_notify(org)
+
+
+async def _give_again(ports: Ports, org: str) -> None:
+    redis: Any = ports.clients.redis
+    connection = await ports.organisation(org).connection()
+    if connection is not None and connection.state is not ConnectionState.DISCONNECTED:
+        await ports.jobs.hint_poll(org)
+    due = await next_due(ports, org)
+    if due is not None and due <= ports.now():
+        await ports.jobs.hint_delivery(org, ports.now())
+    if await redis.xlen(Keys(org).events):
+        await ports.jobs.hint_notify(org)
 
 
 @asynccontextmanager
