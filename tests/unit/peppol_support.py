@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
@@ -78,6 +78,16 @@ def go() -> None:
 
 async def keep(provider_id: str) -> None:
     """A save that does nothing."""
+
+
+@dataclass
+class Saved:
+    """A save that remembers what it was called with."""
+
+    id: str = ""
+
+    async def __call__(self, provider_id: str) -> None:
+        self.id = provider_id
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import functools
 
 import httpx
 import pytest
@@ -10,79 +10,72 @@ import pytest
 from sync.model import ParticipantId
 from sync.peppol import doctypes
 from sync.peppol.access_point import Accepted, AccessPoint
-from sync.peppol.einvoice_be import EInvoiceBe
-from sync.peppol.recommand import Recommand, basic
-from sync.peppol.wire import Wire
+from sync.peppol.registry import access_point
 from tests.sandbox.access_points import EInvoiceBeStandIn, Fault, RecommandStandIn, StandIn
 from tests.spec import spec_path
 from tests.unit.peppol_contract import Contract, Exchange, Recorder
-from tests.unit.peppol_support import RECEIVER, go, submission, with_provider_id
+from tests.unit.peppol_providers import SECRET, account, running
+from tests.unit.peppol_support import CANARY, RECEIVER, Saved, go, submission, with_provider_id
 
 OTHER = ParticipantId(scheme="0088", value="1548079098355")
-Story = Callable[[AccessPoint, StandIn], Awaitable[None]]
 
 
 async def everything(adapter: AccessPoint, service: StandIn) -> None:
     """Each call of the protocol, in good and bad weather."""
-    saved: list[str] = []
-
-    async def save(provider_id: str) -> None:
-        saved.append(provider_id)
-
+    saved = Saved()
     service.register(str(RECEIVER), *(one.id for one in doctypes.SENDABLE), pending_polls=1)
     await adapter.lookup(RECEIVER)
     await adapter.lookup(OTHER)
-    outcome = await adapter.submit(submission("RE-1"), go, save)
+    outcome = await adapter.submit(submission("RE-1"), go, saved)
     assert isinstance(outcome, Accepted)
     await adapter.status(outcome.provider_id)
     await adapter.status(outcome.provider_id)
     await adapter.status("doc_nowhere")
     service.inject(Fault.RESET)
     lost = submission("RE-2")
-    await adapter.submit(lost, go, save)
-    await adapter.find(with_provider_id(lost, saved[-1] if saved else ""))
+    await adapter.submit(lost, go, saved)
+    await adapter.find(with_provider_id(lost, saved.id))
     service.register(str(RECEIVER), doctypes.BIS_INVOICE.id, rejects=1)
-    await adapter.submit(submission("RE-3"), go, save)
-    await adapter.submit(submission("RE-4", document=b"no xml"), go, save)
+    await adapter.submit(submission("RE-3"), go, saved)
+    await adapter.submit(submission("RE-4", document=b"no xml"), go, saved)
 
 
-async def record(
-    service: StandIn, make: Callable[[httpx.AsyncClient], AccessPoint]
-) -> list[Exchange]:
-    await service.start()
-    recorder = Recorder()
-    async with httpx.AsyncClient(transport=recorder, trust_env=False) as client:
-        await everything(make(client), service)
-    await service.stop()
+async def traffic(provider: str, stand_in: StandIn) -> list[Exchange]:
+    """What went to and fro while everything was done."""
+    async with running(stand_in) as service:
+        recorder = Recorder()
+        async with httpx.AsyncClient(transport=recorder, trust_env=False) as client:
+            await everything(access_point(client, account(provider, service.url)), service)
     return [one for one in recorder.exchanges if one.status]
 
 
 async def recommand_traffic() -> list[Exchange]:
-    service = RecommandStandIn(key="k", secret="s")
-    return await record(
-        service,
-        lambda client: Recommand(Wire(client, service.url, auth=basic("k", "s")), service.company),
-    )
+    return await traffic("recommand", RecommandStandIn(key=CANARY, secret=SECRET))
 
 
 async def einvoice_be_traffic() -> list[Exchange]:
-    service = EInvoiceBeStandIn(key="k")
-    return await record(
-        service,
-        lambda client: EInvoiceBe(Wire(client, service.url, auth={"authorization": "Bearer k"})),
-    )
+    return await traffic("e-invoice-be", EInvoiceBeStandIn(key=CANARY))
+
+
+@functools.cache
+def recommand_contract() -> Contract:
+    return Contract(spec_path("access-points/recommand-openapi-partial.yaml"), "/api/v1")
+
+
+@functools.cache
+def einvoice_be_contract() -> Contract:
+    return Contract(spec_path("access-points/e-invoice-be-openapi.yaml"))
 
 
 async def test_recommand_keeps_to_its_document() -> None:
-    contract = Contract(spec_path("access-points/recommand-openapi-partial.yaml"), "/api/v1")
     # the list of a company's identifiers is in the service's source, not in this partial document
-    traffic = [one for one in await recommand_traffic() if not one.path.endswith("/identifiers")]
-    problems = [p for one in traffic for p in contract.problems(one)]
+    listed = [one for one in await recommand_traffic() if not one.path.endswith("/identifiers")]
+    problems = [p for one in listed for p in recommand_contract().problems(one)]
     assert problems == []
 
 
 async def test_einvoice_be_keeps_to_its_document() -> None:
-    contract = Contract(spec_path("access-points/e-invoice-be-openapi.yaml"))
+    contract = einvoice_be_contract()
     problems = [p for one in await einvoice_be_traffic() for p in contract.problems(one)]
     assert problems == []
 
@@ -108,7 +101,7 @@ async def test_each_call_of_einvoice_be_was_made() -> None:
     ({"body": b'{"id": 5}'}, "5 is not of type"),
 ])  # fmt: skip
 async def test_the_check_itself_sees_what_is_wrong(change: dict, told: str) -> None:
-    contract = Contract(spec_path("access-points/e-invoice-be-openapi.yaml"))
+    contract = einvoice_be_contract()
     good = next(one for one in await einvoice_be_traffic() if one.path.endswith("/send"))
     assert list(contract.problems(good)) == []
     for name, value in change.items():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 
-from sync.peppol import doctypes
 from sync.peppol.access_point import (
     Absent,
     Accepted,
@@ -19,82 +17,59 @@ from sync.peppol.access_point import (
     Submission,
     Unknown,
 )
-from sync.peppol.registry import Account, access_point
-from tests.sandbox.access_points import (
-    EInvoiceBeStandIn,
-    Fault,
-    PhossApStandIn,
-    RecommandStandIn,
-    StandIn,
-)
+from tests.sandbox.access_points import Fault, StandIn
 from tests.sandbox.access_points.base import TAKES
-from tests.unit.peppol_support import RECEIVER, go, http, submission
+from tests.unit.peppol_providers import PROVIDERS, Provider, by_name, connected, running
+from tests.unit.peppol_support import Saved, go, submission, with_provider_id
 
-SERVICES: dict[str, Callable[[], StandIn]] = {
-    "recommand": lambda: RecommandStandIn(key="k", secret="k", company="k"),
-    "e-invoice-be": lambda: EInvoiceBeStandIn(key="k"),
-    "phoss-ap": lambda: PhossApStandIn(token="k"),
-}
+BY_ID = [one for one in PROVIDERS if one.name != "recommand"]
 
 
-def adapter_for(provider: str, client: httpx.AsyncClient, service: StandIn) -> AccessPoint:
-    account = Account(provider, service.url, "k", "k", "k", submit_seconds=2, ask_seconds=2)
-    return access_point(client, account)
+@asynccontextmanager
+async def meeting(provider: Provider, *faults: Fault) -> AsyncIterator[tuple[StandIn, AccessPoint]]:
+    """An adapter and its service, which goes like this."""
+    async with running(provider.stand_in()) as service:
+        service.slow_seconds = 0.01
+        service.inject(*faults)
+        async with connected(provider.name, service.url) as adapter:
+            yield service, adapter
 
 
 async def attempt(adapter: AccessPoint) -> tuple[Submission, object]:
     """One attempt with an id of its own, and its outcome; an unknown one is settled."""
-    saved: list[str] = []
-
-    async def save(provider_id: str) -> None:
-        saved.append(provider_id)
-
-    one = submission()
-    outcome: object = await adapter.submit(one, go, save)
+    saved, one = Saved(), submission()
+    outcome: object = await adapter.submit(one, go, saved)
     if isinstance(outcome, Unknown):
-        one = replace(one, provider_id=saved[-1] if saved else "")
+        one = with_provider_id(one, saved.id)
         outcome = await adapter.find(one)
     return one, outcome
 
 
-@pytest.mark.parametrize("provider", sorted(SERVICES))
+@pytest.mark.parametrize("provider", PROVIDERS, ids=by_name)
 @pytest.mark.parametrize(
     "second", [Fault.NONE, Fault.LOST_ANSWER, Fault.ERROR_BEFORE, Fault.ERROR_AFTER]
 )
 @pytest.mark.parametrize("first", list(Fault))
 async def test_two_faults_in_a_row_end_in_at_most_one(
-    provider: str, first: Fault, second: Fault
+    provider: Provider, first: Fault, second: Fault
 ) -> None:
-    service = SERVICES[provider]()
-    service.slow_seconds = 0.01
-    service.register(str(RECEIVER), *(one.id for one in doctypes.SENDABLE))
-    await service.start()
-    service.inject(first, second)
-    async with http() as client:
-        adapter = adapter_for(provider, client, service)
+    async with meeting(provider, first, second) as (service, adapter):
         for _ in range(3):
             _, outcome = await attempt(adapter)
             if not isinstance(outcome, (NotTaken, Absent)):
                 break
-    await service.stop()
     assert isinstance(outcome, (Accepted, Found, CannotTell))
     told_taken = isinstance(outcome, (Accepted, Found))
     assert len(service.taken) <= 1
     assert not told_taken or len(service.taken) == 1
 
 
-@pytest.mark.parametrize("provider", ["e-invoice-be", "phoss-ap"])
+@pytest.mark.parametrize("provider", BY_ID, ids=by_name)
 @pytest.mark.parametrize("fault", list(Fault))
 async def test_a_provider_that_finds_by_id_never_needs_a_person(
-    provider: str, fault: Fault
+    provider: Provider, fault: Fault
 ) -> None:
-    service = SERVICES[provider]()
-    service.slow_seconds = 0.01
-    service.register(str(RECEIVER), *(one.id for one in doctypes.SENDABLE))
-    await service.start()
-    service.inject(fault)
-    async with http() as client:
-        _, outcome = await attempt(adapter_for(provider, client, service))
-    await service.stop()
+    async with meeting(provider, fault) as (_, adapter):
+        _, outcome = await attempt(adapter)
     assert not isinstance(outcome, CannotTell)
     assert (fault in TAKES) == isinstance(outcome, (Accepted, Found))
