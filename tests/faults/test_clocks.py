@@ -56,7 +56,12 @@ async def handing_over(world: World, tenant: Tenant, gate: Gate, **clock: Any) -
 
 
 @pytest.mark.parametrize(
-    ("by", "one", "two"), [("store", 0.0, FAST), ("store", -FAST, 0.0), ("host", 0.0, FAST)]
+    ("by", "one", "two"),
+    [
+        ("store", 0.0, FAST),
+        pytest.param("store", -FAST, 0.0, marks=pytest.mark.slow),
+        pytest.param("host", 0.0, FAST, marks=pytest.mark.slow),
+    ],
 )
 async def test_hosts_whose_clocks_differ(
     by: str, one: float, two: float, launcher: Launcher, tmp_path: Path
