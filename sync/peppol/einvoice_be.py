@@ -35,8 +35,6 @@ from sync.peppol.access_point import (
     Found,
     Guard,
     Lookup,
-    LookupDown,
-    NotRegistered,
     NotTaken,
     Registered,
     Rejected,
@@ -90,18 +88,15 @@ class EInvoiceBe:
         try:
             answer = await self._wire.ask("GET", "/api/lookup", params=params)
         except NoAnswerError:
-            return _down(participant, "no answer")
+            return outcomes.lookup_down(_NAME, participant, "no answer")
         if not answer.ok:
-            return _down(participant, f"HTTP {answer.status}")
+            return outcomes.lookup_down(_NAME, participant, f"HTTP {answer.status}")
         return _registration(participant, answer.record())
 
     async def submit(self, submission: Submission, guard: Guard, save: Save) -> SubmitOutcome:
         """Store the draft, `save` its id, validate it, and send it."""
-        size = len(submission.document)
-        if size > CAPABILITIES.max_document_bytes:
-            return outcomes.too_large(_NAME, size, CAPABILITIES.max_document_bytes)
-        if submission.document_type.id not in BIS_UBL:
-            return Rejected(because("peppol.access_point.unsupported_type", provider=_NAME))
+        if refused := outcomes.not_carried(CAPABILITIES, submission):
+            return refused
         half = self._wire.submit_seconds / 2
         try:
             async with asyncio.timeout(half):
@@ -201,15 +196,12 @@ class EInvoiceBe:
 
     async def _discard(self, provider_id: str) -> FindOutcome:
         """Delete a draft, so that a request which still travels cannot send it."""
-        unclear = CannotTell(
-            because("peppol.access_point.no_answer", provider=_NAME), temporary=True
-        )
         try:
             answer = await self._wire.ask("DELETE", _path(provider_id))
         except NoAnswerError:
-            return unclear
+            return outcomes.ask_again(_NAME)
         gone = answer.status == 404 or answer.record().get("is_deleted") is True
-        return Absent() if gone else unclear
+        return Absent() if gone else outcomes.ask_again(_NAME)
 
     async def _timeline(self, provider_id: str) -> list[dict[str, Any]]:
         try:
@@ -241,7 +233,7 @@ def _not_stored(answer: Answer) -> SubmitOutcome:
         return outcome
     if answer.status in (400, 406, 413, 415, 422):
         return _invalid(answer)
-    return _later(answer)
+    return outcomes.later(_NAME, answer)
 
 
 def _not_valid(answer: Answer) -> SubmitOutcome:
@@ -250,7 +242,7 @@ def _not_valid(answer: Answer) -> SubmitOutcome:
         return outcome
     if answer.record().get("is_valid") is False or answer.status in (400, 406, 422):
         return _invalid(answer)
-    return _later(answer)
+    return outcomes.later(_NAME, answer)
 
 
 def _refused(submission: Submission, answer: Answer) -> SubmitOutcome | None:
@@ -266,7 +258,7 @@ def _refused(submission: Submission, answer: Answer) -> SubmitOutcome | None:
         )
         return Rejected(reason)
     if answer.status == 404:  # the draft is gone: this attempt was given up meanwhile
-        return _later(answer)
+        return outcomes.later(_NAME, answer)
     if answer.status in (400, 406, 422):
         return _invalid(answer)
     return None
@@ -280,12 +272,6 @@ def _invalid(answer: Answer) -> Rejected:
         findings=tuple(_findings(answer.record())),
     )
     return Rejected(reason)
-
-
-def _later(answer: Answer) -> NotTaken:
-    status = str(answer.status)
-    reason = because("peppol.access_point.busy", provider=_NAME, status=status)
-    return NotTaken(reason, answer.retry_after)
 
 
 def _findings(record: dict[str, Any]) -> Iterator[Finding]:
@@ -332,13 +318,11 @@ def _registration(participant: ParticipantId, record: dict[str, Any]) -> Lookup:
     metadata = outcomes.mapping(record.get("serviceMetadata"))
     if dns.get("status") == "error":
         # The service names the network's retired zone in its examples: no certain "no".
-        reason = because(
-            "peppol.lookup.not_confirmed", participant=str(participant), provider=_NAME
-        )
-        return NotRegistered(reason, certain=False)
+        return outcomes.not_confirmed(_NAME, participant)
     taken = frozenset(_document_types(metadata))
     if dns.get("status") != "success" or not taken:
-        return _down(participant, outcomes.text(metadata, "error") or "no document types")
+        told = outcomes.text(metadata, "error") or "no document types"
+        return outcomes.lookup_down(_NAME, participant, told)
     return Registered(taken)
 
 
@@ -349,8 +333,3 @@ def _document_types(metadata: dict[str, Any]) -> Iterator[str]:
             scheme, value = outcomes.text(row, "scheme"), outcomes.text(row, "value")
             if value:
                 yield value if scheme == DOCTYPE_SCHEME else f"{scheme}::{value}"
-
-
-def _down(participant: ParticipantId, detail: str) -> LookupDown:
-    told = f"{_NAME}: {detail}"
-    return LookupDown(because("peppol.lookup.down", participant=str(participant), detail=told))

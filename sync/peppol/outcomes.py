@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from sync.errors import Reason
+from sync.model import ParticipantId
 from sync.peppol.access_point import (
+    CannotTell,
+    Capabilities,
     DeliveryState,
     DeliveryStatus,
+    LookupDown,
+    NotRegistered,
     NotTaken,
     Rejected,
+    Submission,
     SubmitOutcome,
     Unknown,
 )
@@ -36,10 +42,14 @@ def everywhere(provider: str, answer: Answer, detail: str) -> SubmitOutcome | No
     if reason := refusal(provider, answer.status, detail):
         return Rejected(reason)
     if answer.status == 429 or (answer.status == 503 and "retry-after" in answer.headers):
-        status = str(answer.status)
-        busy = because("peppol.access_point.busy", provider=provider, status=status)
-        return NotTaken(busy, answer.retry_after)
+        return later(provider, answer)
     return None
+
+
+def later(provider: str, answer: Answer) -> NotTaken:
+    """Nothing was taken by this answer, and the same may be tried again."""
+    reason = because("peppol.access_point.busy", provider=provider, status=str(answer.status))
+    return NotTaken(reason, answer.retry_after)
 
 
 def refusal(provider: str, status: int, detail: str) -> Reason | None:
@@ -54,16 +64,16 @@ def refusal(provider: str, status: int, detail: str) -> Reason | None:
     return None
 
 
-def too_large(provider: str, size: int, limit: int) -> Rejected:
-    """The document is larger than the provider carries."""
-    return Rejected(
-        because(
-            "peppol.access_point.too_large",
-            provider=provider,
-            bytes=str(size),
-            limit=str(limit),
-        )
-    )
+def not_carried(provider: Capabilities, submission: Submission) -> Rejected | None:
+    """Why the provider cannot carry the document, told before anything leaves; None if it can."""
+    size, limit = len(submission.document), provider.max_document_bytes
+    if size > limit:
+        code = "peppol.access_point.too_large"
+        return Rejected(because(code, provider=provider.name, bytes=str(size), limit=str(limit)))
+    types = provider.document_types
+    if types is not None and submission.document_type.id not in types:
+        return Rejected(because("peppol.access_point.unsupported_type", provider=provider.name))
+    return None
 
 
 def pending(word: str) -> DeliveryStatus:
@@ -80,6 +90,11 @@ def failed(provider: str, word: str, detail: str) -> DeliveryStatus:
     """The provider gave up."""
     reason = because("peppol.delivery.failed", provider=provider, detail=detail or word)
     return DeliveryStatus(DeliveryState.FAILED, word, reason)
+
+
+def ask_again(provider: str) -> CannotTell:
+    """The provider did not answer the question what became of a submission."""
+    return CannotTell(because("peppol.access_point.no_answer", provider=provider), temporary=True)
 
 
 def cannot_ask(provider: str) -> DeliveryStatus:
@@ -99,6 +114,19 @@ def not_told(provider: str, answer: Answer) -> DeliveryStatus:
         reason or unclear(provider, answer).reason,
         retry_after=answer.retry_after,
     )
+
+
+def not_confirmed(provider: str, participant: ParticipantId) -> NotRegistered:
+    """The provider says no, by an answer that it also gives when it could not look."""
+    told = str(participant)
+    reason = because("peppol.lookup.not_confirmed", participant=told, provider=provider)
+    return NotRegistered(reason, certain=False)
+
+
+def lookup_down(provider: str, participant: ParticipantId, detail: str) -> LookupDown:
+    """The provider could not look the participant up, or said nothing that is understood."""
+    told = f"{provider}: {detail}"
+    return LookupDown(because("peppol.lookup.down", participant=str(participant), detail=told))
 
 
 def text(record: Mapping[str, Any], *names: str) -> str:

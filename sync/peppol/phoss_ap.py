@@ -33,7 +33,6 @@ from sync.peppol.access_point import (
     Found,
     Guard,
     Lookup,
-    LookupDown,
     Rejected,
     Response,
     Save,
@@ -84,17 +83,13 @@ class PhossAp:
 
     async def lookup(self, participant: ParticipantId) -> Lookup:
         """It looks receivers up while it sends, but has no call for it."""
-        detail = f"{_NAME} has no call for it"
-        return LookupDown(
-            because("peppol.lookup.down", participant=str(participant), detail=detail)
-        )
+        return outcomes.lookup_down(_NAME, participant, "no call for it")
 
     async def submit(self, submission: Submission, guard: Guard, save: Save) -> SubmitOutcome:
         """`POST /api/outbound/submit/…`; its id is the attempt's, so there is nothing to `save`."""
         del save
-        size = len(submission.document)
-        if size > CAPABILITIES.max_document_bytes:
-            return outcomes.too_large(_NAME, size, CAPABILITIES.max_document_bytes)
+        if refused := outcomes.not_carried(CAPABILITIES, submission):
+            return refused
         try:
             answer = await self._wire.transfer(
                 _path(submission),
@@ -111,8 +106,7 @@ class PhossAp:
         """By our own id."""
         answer = await self._status(submission.attempt_id)
         if answer is None:
-            reason = because("peppol.access_point.no_answer", provider=_NAME)
-            return CannotTell(reason, temporary=True)
+            return outcomes.ask_again(_NAME)
         if answer.status == 404:
             return Absent()
         status = _delivery(answer)

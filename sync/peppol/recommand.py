@@ -39,8 +39,6 @@ from sync.peppol.access_point import (
     Found,
     Guard,
     Lookup,
-    LookupDown,
-    NotRegistered,
     NotTaken,
     Registered,
     Rejected,
@@ -118,17 +116,16 @@ class Recommand:
         try:
             answer = await self._wire.ask("POST", "/verify", body=body)
         except NoAnswerError:
-            return _down(participant, "no answer")
+            return outcomes.lookup_down(_NAME, participant, "no answer")
         if not answer.ok or "isValid" not in answer.record():
-            return _down(participant, f"HTTP {answer.status}")
+            return outcomes.lookup_down(_NAME, participant, f"HTTP {answer.status}")
         return _registration(participant, answer.record())
 
     async def submit(self, submission: Submission, guard: Guard, save: Save) -> SubmitOutcome:
         """`POST /{company}/send`. The provider's id is known only afterwards: no `save`."""
         del save
-        size = len(submission.document)
-        if size > CAPABILITIES.max_document_bytes:
-            return outcomes.too_large(_NAME, size, CAPABILITIES.max_document_bytes)
+        if refused := outcomes.not_carried(CAPABILITIES, submission):
+            return refused
         try:
             if refused := await self._wrong_sender(submission):
                 return refused
@@ -150,8 +147,7 @@ class Recommand:
                     if await self._is_it(submission, row):
                         return Found(str(row["id"]), _delivery(row))
         except NoAnswerError:
-            reason = because("peppol.access_point.no_answer", provider=_NAME)
-            return CannotTell(reason, temporary=True)
+            return outcomes.ask_again(_NAME)
         return CannotTell(because("peppol.access_point.not_found", provider=_NAME))
 
     async def status(self, provider_id: str) -> DeliveryStatus:
@@ -373,12 +369,10 @@ def _detail(record: dict[str, Any]) -> str:
 
 def _registration(participant: ParticipantId, record: dict[str, Any]) -> Lookup:
     if record["isValid"] is not True:
-        reason = because(
-            "peppol.lookup.not_confirmed", participant=str(participant), provider=_NAME
-        )
-        return NotRegistered(reason, certain=False)
-    taken = frozenset(_document_types(record))
-    return Registered(taken) if taken else _down(participant, "no document types in the answer")
+        return outcomes.not_confirmed(_NAME, participant)
+    if taken := frozenset(_document_types(record)):
+        return Registered(taken)
+    return outcomes.lookup_down(_NAME, participant, "no document types in the answer")
 
 
 def _document_types(record: dict[str, Any]) -> Iterator[str]:
@@ -389,8 +383,3 @@ def _document_types(record: dict[str, Any]) -> Iterator[str]:
         _, services, doctype = str(url).partition("/services/")
         if services:
             yield unqualified(unquote(doctype))
-
-
-def _down(participant: ParticipantId, detail: str) -> LookupDown:
-    told = f"{_NAME}: {detail}"
-    return LookupDown(because("peppol.lookup.down", participant=str(participant), detail=told))

@@ -76,6 +76,15 @@ def go() -> None:
     """A guard that lets everything pass."""
 
 
+class TooLateError(Exception):
+    """What `stop` raises."""
+
+
+def stop() -> None:
+    """A guard that lets nothing pass."""
+    raise TooLateError
+
+
 async def keep(provider_id: str) -> None:
     """A save that does nothing."""
 

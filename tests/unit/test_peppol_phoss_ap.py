@@ -147,4 +147,6 @@ async def test_a_400_in_its_own_words_is_rejected(
 
 
 async def test_it_has_no_lookup_of_its_own(adapter: AccessPoint) -> None:
-    assert isinstance(await adapter.lookup(RECEIVER), LookupDown)
+    answer = await adapter.lookup(RECEIVER)
+    assert isinstance(answer, LookupDown)
+    assert not answer.dns
