@@ -101,6 +101,16 @@ class DirectRedis(StoreRedis):
                 raise answer
             return _shaped(self.response_callbacks, answer, (args, options))
 
+    async def send_to_node_of(self, key: str, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """Also this: what waits for a socket meets the others in an order that nobody repeats."""
+        await self.turns.give()
+        with store_errors():
+            answers = self.line.ask(commands)
+            for answer in answers:
+                if isinstance(answer, ResponseError):
+                    raise answer
+            return answers
+
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> StorePipeline:
         made = DirectPipeline(self.connection_pool, self.response_callbacks, transaction, None)
         made.line, made.turns = self.line, self.turns
