@@ -230,13 +230,14 @@ async def _on_one_connection(node: ClusterNode, commands: list[tuple[Any, ...]])
 
 
 async def exchange(connection: Any, commands: list[tuple[Any, ...]]) -> list[Any]:
-    """Send commands one after the other and read the raw answers.
+    """Send commands and read the raw answers.
 
-    An error that the server gave to one of them is raised after all were read.
+    All leave in one piece: a connection that is found lost is opened anew before a piece is sent,
+    and half of a transaction must not go on without its begin. An error that the server gave to
+    one of them is raised after all were read.
     """
     try:
-        for args in commands:
-            await connection.send_command(*args)
+        await connection.send_packed_command(connection.pack_commands(commands))
         return _without_errors([await _answer(connection) for _ in commands])
     except BaseException as error:
         if not isinstance(error, ResponseError):

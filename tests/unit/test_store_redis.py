@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.exceptions import (
@@ -384,6 +385,34 @@ async def test_a_server_that_does_not_answer_what_it_is_asked_is_not_believed(
     with pytest.raises(StoreError) as raised:
         await clients.secure("{a}:k")
     assert raised.value.reason_code == "store.refused"
+
+
+@pytest.mark.parametrize("piece", [1, 2])
+async def test_a_connection_that_is_lost_half_way_leaves_no_half_of_a_transaction(
+    clients: Clients, piece: int
+) -> None:
+    """After a lost connection the next command goes over a new one, which knows of no MULTI."""
+    pool: Any = clients.exact.connection_pool
+    usual: Any = pool.connection_class
+
+    class Lost(usual):  # type: ignore[misc]
+        left = 0
+
+        async def send_packed_command(self, *args: Any, **options: Any) -> None:
+            await super().send_packed_command(*args, **options)
+            Lost.left -= 1
+            if Lost.left == 0:
+                await self.disconnect(nowait=True)
+
+    pool.connection_class = Lost
+    pool.connection_kwargs["socket_timeout"] = 0.5
+    await clients.exact.ping()
+    Lost.left = piece
+    keys = [f"{{a}}:{number}" for number in range(3)]
+    commands: list[tuple[Any, ...]] = [("MULTI",), *(("SET", key, "1") for key in keys), ("EXEC",)]
+    with contextlib.suppress(StoreError):
+        await clients.exact.send_to_node_of(keys[0], commands)
+    assert await clients.redis.exists(*keys) in (0, len(keys))
 
 
 async def test_the_server_is_asked_for_its_promises_once(
