@@ -50,6 +50,7 @@ class Scripted:
     def __init__(self, *script: Answer | NoAnswerError) -> None:
         self.script = list(script)
         self.transfers = 0
+        self.seconds: float | None = None  # of the last transfer
 
     def _next(self) -> Answer:
         one = self.script.pop(0) if len(self.script) > 1 else self.script[0]
@@ -62,6 +63,7 @@ class Scripted:
 
     async def transfer(self, *args: Any, **kwargs: Any) -> Answer:
         self.transfers += 1
+        self.seconds = kwargs.get("seconds")
         return self._next()
 
 

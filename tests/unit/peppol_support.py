@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import httpx
+import pytest
 
 from sync.model import DocumentType, ParticipantId
 from sync.peppol import doctypes
@@ -97,6 +99,16 @@ class Saved:
 
     async def __call__(self, provider_id: str) -> None:
         self.id = provider_id
+
+
+@contextmanager
+def later(seconds: float) -> Iterator[None]:
+    """The loop's clock, so many seconds ahead: what waits until then is over at once."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "time", lambda: now() + seconds)
+        yield
 
 
 @asynccontextmanager

@@ -48,6 +48,7 @@ from tests.unit.peppol_support import (
     TooLateError,
     go,
     keep,
+    later,
     stop,
     submission,
     with_provider_id,
@@ -136,10 +137,7 @@ async def test_an_answer_that_does_not_come_in_time_is_unknown(
     monkeypatch.setattr(service, "around", never)
     sending = asyncio.create_task(adapter.submit(submission(), go, keep))
     await arrived.wait()
-    loop = asyncio.get_running_loop()
-    now = loop.time
-    with monkeypatch.context() as clock:
-        clock.setattr(loop, "time", lambda: now() + SECONDS)
+    with later(SECONDS):
         outcome = await sending
     assert isinstance(outcome, Unknown)
     assert outcome.reason.code == "peppol.access_point.no_answer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,12 +14,13 @@ from sync.peppol.access_point import (
     AccessPoint,
     CannotTell,
     DeliveryState,
+    NotTaken,
     Rejected,
 )
 from sync.peppol.einvoice_be import EInvoiceBe
 from sync.peppol.wire import Answer, NoAnswerError
 from tests.sandbox.access_points import EInvoiceBeStandIn, Fault
-from tests.unit.peppol_providers import Scripted, connected, running, said
+from tests.unit.peppol_providers import SECONDS, Scripted, connected, running, said
 from tests.unit.peppol_support import (
     CANARY,
     RECEIVER,
@@ -27,6 +29,7 @@ from tests.unit.peppol_support import (
     TooLateError,
     go,
     keep,
+    later,
     stop,
     submission,
     with_provider_id,
@@ -45,6 +48,10 @@ async def adapter(service: EInvoiceBeStandIn) -> AsyncIterator[AccessPoint]:
         yield made
 
 
+def over(wire: Scripted) -> EInvoiceBe:
+    return EInvoiceBe(wire)  # type: ignore[arg-type]
+
+
 async def test_a_document_is_stored_saved_validated_and_sent(
     service: EInvoiceBeStandIn, adapter: AccessPoint
 ) -> None:
@@ -54,6 +61,30 @@ async def test_a_document_is_stored_saved_validated_and_sent(
     assert outcome.provider_id == saved.id
     steps = [path.rpartition("/")[2] for _, path, _ in service.requests]
     assert steps == ["ubl", "validate", "send"]
+
+
+async def test_a_preparation_that_takes_half_the_time_is_given_up_and_nothing_was_taken() -> None:
+    asked = asyncio.Event()
+
+    class Silent(Scripted):
+        async def ask(self, *args: object, **kwargs: object) -> Answer:
+            asked.set()
+            return await asyncio.Future()
+
+    wire = Silent()
+    sending = asyncio.create_task(over(wire).submit(submission(), go, keep))
+    await asked.wait()
+    with later(SECONDS / 2):
+        outcome = await sending
+    assert isinstance(outcome, NotTaken)
+    assert outcome.reason.code == "peppol.access_point.unreachable"
+    assert wire.transfers == 0
+
+
+async def test_the_sending_has_the_other_half_of_the_time() -> None:
+    wire = Scripted(said(201, {"id": "doc_1"}), said(200, {"is_valid": True}), said(500))
+    await over(wire).submit(submission(), go, keep)
+    assert (wire.transfers, wire.seconds) == (1, SECONDS / 2)
 
 
 async def test_a_guard_that_refuses_leaves_a_draft(
@@ -164,7 +195,7 @@ async def test_a_draft_that_may_not_be_deleted_may_still_be_sent(
     answer: Answer | NoAnswerError,
 ) -> None:
     """A request that still travels could send it: nothing is certain before it is gone."""
-    adapter = EInvoiceBe(Scripted(said(200, {"state": "DRAFT"}), answer))  # type: ignore[arg-type]
+    adapter = over(Scripted(said(200, {"state": "DRAFT"}), answer))
     found = await adapter.find(with_provider_id(submission(), "doc_1"))
     assert isinstance(found, CannotTell)
     assert found.temporary
