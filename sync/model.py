@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import override
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
@@ -249,13 +250,23 @@ class Connection(Frozen):
 
 
 class EventKind(StrEnum):
-    """What `bot` is told of."""
+    """What `bot` is told of.
+
+    What a later release told of is `OTHER`: after a rollback, or while both releases run, one
+    such event must not keep all that follow it from being told.
+    """
 
     SYNC_STARTED = "sync_started"
     SYNC_FINISHED = "sync_finished"
     INVOICE_CHANGED = "invoice_changed"
     CONNECTION_CHANGED = "connection_changed"
     STORE_OUTAGE = "store_outage"  # `before` and `after`: its begin and end, ISO 8601
+    OTHER = "other"
+
+    @classmethod
+    @override
+    def _missing_(cls, value: object) -> EventKind | None:
+        return cls.OTHER if isinstance(value, str) else None
 
 
 class Event(Frozen):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bot.notifier import AT_ONCE, Notifier
+from bot.notifier import AT_ONCE, Concerned, Notifier
 from sync.model import Event, EventKind
 from tests.unit.bot_support import NOW
 
@@ -72,3 +72,15 @@ async def test_whoever_waited_makes_room() -> None:
     await waiters(notifier, sleeps, [f"T{i}" for i in range(200)])
     sleeps.waiting = 0
     assert await waiters(notifier, sleeps, ["T1", "T2"]) == 2
+
+
+def test_an_event_of_a_later_release_keeps_no_other_from_being_told() -> None:
+    """As it is read from the stream."""
+    later = Event.model_validate_json(
+        f'{{"kind": "of_a_later_release", "at": "{NOW.isoformat()}", "before": "what it means"}}'
+    )
+    assert later.kind is EventKind.OTHER
+    failed = Event(kind=EventKind.INVOICE_CHANGED, at=NOW, invoice_id="7", after="failed")
+    concerned = Concerned.of([later, failed])
+    assert concerned.invoices == {"7": "failed"}
+    assert (concerned.runs, concerned.connection, concerned.outages) == (set(), [], [])
