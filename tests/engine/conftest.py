@@ -69,6 +69,7 @@ def machine(engine_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[E
     """The machine, with what its examples share."""
     ground = Ground(engine_url)
     monkeypatch.setattr(EngineMachine, "ground", ground, raising=False)
+    monkeypatch.setattr("uuid.uuid4", ground.uuid4)
     # What waits for real time would only make an example slow.
     monkeypatch.setattr("sync.polling.PATIENCE", timedelta(0))
     monkeypatch.setattr("sync.submitting.OUTCOME_WAITS", (0.0,))

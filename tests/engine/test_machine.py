@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.engine.direct import Line
 from tests.engine.machine import EngineMachine
 
 
@@ -25,6 +27,30 @@ def profile(examples: int, steps: int) -> settings:
 @pytest.mark.timeout(300)
 def test_anything_in_any_order(machine: type[EngineMachine]) -> None:
     run_state_machine_as_test(machine, settings=profile(200, 30))
+
+
+def test_the_same_steps_do_the_same_again(
+    machine: type[EngineMachine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a finding could not be repeated: real time and chance decide nothing."""
+    asked: list[tuple[object, ...]] = []
+    ask = Line.ask
+
+    def noting(line: Line, commands: Iterable[tuple[object, ...]]) -> list[object]:
+        sent = list(commands)
+        asked.extend(args[: 4 if args[0] == "EVALSHA" else 2] for args in sent)
+        return ask(line, sent)
+
+    monkeypatch.setattr(Line, "ask", noting)
+    few = settings(
+        profile(10, 30), phases=[Phase.generate], derandomize=True, database=None, print_blob=False
+    )
+    run_state_machine_as_test(machine, settings=few)
+    first = asked.copy()
+    asked.clear()
+    run_state_machine_as_test(machine, settings=few)
+    assert len(first) > 1000
+    assert asked == first
 
 
 @pytest.mark.slow
