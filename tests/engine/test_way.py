@@ -361,6 +361,26 @@ async def test_one_of_two_tags_taken_off_while_lists_lag_is_no_wish_to_send_agai
     assert len(account.kinds("1")) == 1
 
 
+async def test_a_list_that_lags_does_not_make_us_take_off_both_of_a_doubled_tag(
+    world: World, engine: Engine
+) -> None:
+    """Which of the two was left stays known, while a list still shows both."""
+    world.sevdesk.add_invoice("1")
+    await settled(world, engine)
+    account = world.sevdesk
+    added = account.tag("Invoice", "1", T.SENT.name_for("xTool"))
+    account.relations = {added.id: added, **account.relations}  # listed first
+    account.remember()
+    world.clock.forward(timedelta(seconds=60))
+    account.lag = timedelta(seconds=10)
+    for _ in range(60):
+        await engine.poll()
+        await engine.work()
+        world.clock.forward(timedelta(seconds=1))
+    assert (account.bare, account.kinds("1")) == ([], [T.SENT])
+    assert world.provider.accepted("RE-1") == 1
+
+
 async def test_a_persons_sync_notices_a_renamed_tag_whose_relations_do_not_name_it(
     world: World, engine: Engine
 ) -> None:
