@@ -9,8 +9,8 @@ sandbox: ## the whole app against local stand-ins, with a page to click
 run: ## the app against the real services
 	$(RUN) xtool serve
 
-test: ## the default tests, within minutes: half of their time is waiting, so three files at once
-	$(RUN) pytest -n 3 --dist loadfile
+test: ## the default tests, within minutes: half of their time is waiting, so four files at once
+	$(RUN) pytest -n 4 --dist loadfile
 
 slow: ## the long tests
 	$(RUN) pytest -m slow

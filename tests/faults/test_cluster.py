@@ -134,6 +134,7 @@ async def test_what_touches_several_keys_and_nodes(cluster: ValkeyCluster) -> No
     await clients.aclose()
 
 
+@pytest.mark.slow
 async def test_a_master_dies_while_invoices_are_sent(
     launcher: Launcher, tmp_path: Path, cluster: ValkeyCluster, figure: Callable[[str], None]
 ) -> None:
