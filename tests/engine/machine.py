@@ -56,6 +56,11 @@ class EngineMachine(InSevdesk, People, Trouble, Processes):
             assert times <= allowed, f"{number} was accepted {times} times"
 
     @invariant()
+    def nothing_is_imported_again_that_kept_a_tag(self) -> None:
+        for invoice, found in self.stored.records.items():
+            assert found.generation - 1 <= self.bared[invoice], f"by itself: {found!r}"
+
+    @invariant()
     def nothing_is_called_sent_or_failed_that_is_not(self) -> None:
         for found in self.stored.records.values():
             if found.state not in (S.SENT, S.FAILED) or found.attempt is None:

@@ -98,6 +98,7 @@ class Base(RuleBasedStateMachine):
         self.allowed: dict[str, int] = {}  # how often an invoice may have been accepted
         self.arrived: set[str] = set()  # invoices of which a person said so
         self.contradicted: set[str] = set()  # attempts of which the access point told two ends
+        self.bared: Counter[str] = Counter()  # how often an invoice lost its last tag by hand
         self.hurried: set[str] = set()  # lost a tag by hand while lists lag
         self.number = 0
         self.looked_at = -1

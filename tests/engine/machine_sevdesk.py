@@ -190,7 +190,9 @@ class InSevdesk(Base):
         before = {i: len(sevdesk.on_invoice(i)) for i in sevdesk.invoices}
         act()
         lost = [i for i, n in before.items() if len(sevdesk.on_invoice(i)) < n]
-        self.asked_for(*(i for i in lost if not sevdesk.kinds(i)))
+        bare = [i for i in lost if not sevdesk.kinds(i)]
+        self.bared.update(bare)
+        self.asked_for(*bare)
         if sevdesk.lag:
             # A repair by a list from before may take off what was left; it is put back, and that
             # is no wish to send again.
