@@ -174,6 +174,30 @@ class World:
         """Wait until nothing is left to do."""
         return await self.until(self.is_quiet, seconds, "everything is settled")
 
+    async def until_decided(self, seconds: float = 30.0) -> float:
+        """As `until_quiet`, with a person who looks up what nobody else can know."""
+
+        async def decided() -> bool:
+            return not await self.decide() and await self.is_quiet()
+
+        return await self.until(decided, seconds, "everything is settled and decided")
+
+    async def decide(self) -> int:
+        """Answer what a person is asked about an unconfirmed invoice; how many were asked about.
+
+        The person looks at the access point: it is there, or it is sent again.
+        """
+        service, asked = self.rt.service, 0
+        for tenant in self.tenants:
+            for record in (await self.records(tenant)).values():
+                if record.state is not InvoiceState.UNCONFIRMED or not record.overdue:
+                    continue
+                there = self.accepted(tenant.account.invoices[record.invoice_id])
+                wish = service.arrived if there else service.send_again
+                await wish(tenant.org, record.invoice_id, "U1")
+                asked += 1
+        return asked
+
     async def is_quiet(self) -> bool:
         """Whether every invoice rests, is tagged as it should be, and everything was told."""
         for tenant in self.tenants:
@@ -256,6 +280,19 @@ class World:
             assert {i.id for i in wanted(tenant)} <= records.keys()
             for record in records.values():
                 self._check(tenant, record, told)
+
+    async def check_ends(self) -> None:
+        """What can be delivered was accepted exactly once, and what is refused never was.
+
+        By the access point's own count; the records must agree with it.
+        """
+        for tenant in self.tenants:
+            records = await self.records(tenant)
+            for invoice in wanted(tenant):
+                good = invoice.contact == tenant.customer.id
+                end = InvoiceState.SENT if good else InvoiceState.FAILED
+                assert self.accepted(invoice) == int(good), invoice.number
+                assert records[invoice.id].state is end, invoice.number
 
     def _check(
         self, tenant: Tenant, record: InvoiceRecord, told: set[tuple[str, str, str]]
