@@ -58,7 +58,7 @@ class EngineMachine(InSevdesk, People, Trouble, Processes):
     @invariant()
     def nothing_is_imported_again_that_kept_a_tag(self) -> None:
         for invoice, found in self.stored.records.items():
-            assert found.generation - 1 <= self.bared[invoice], f"by itself: {found!r}"
+            assert found.generation - 1 <= self.again[invoice], f"by itself: {found!r}"
 
     @invariant()
     def nothing_is_called_sent_or_failed_that_is_not(self) -> None:

@@ -98,7 +98,7 @@ class Base(RuleBasedStateMachine):
         self.allowed: dict[str, int] = {}  # how often an invoice may have been accepted
         self.arrived: set[str] = set()  # invoices of which a person said so
         self.contradicted: set[str] = set()  # attempts of which the access point told two ends
-        self.bared: Counter[str] = Counter()  # how often an invoice lost its last tag by hand
+        self.again: Counter[str] = Counter()  # how often an invoice may have been imported again
         self.hurried: set[str] = set()  # lost a tag by hand while lists lag
         self.number = 0
         self.looked_at = -1
@@ -130,6 +130,11 @@ class Base(RuleBasedStateMachine):
         self.other = self.world.engine()
         await self.engine.service.connect(ORG, "good-token", ME)
         await self.engine.poll()
+
+    def wanted_again(self, *invoices: str) -> None:
+        """A person took off the last tag of these, or said that they did."""
+        self.again.update(invoices)
+        self.asked_for(*invoices)
 
     def asked_for(self, *invoices: str) -> None:
         """A person wants these sent once more than they were."""

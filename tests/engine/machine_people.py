@@ -58,7 +58,7 @@ class People(Base):
         held = self.do(self.engine.service.connection(ORG))
         invoices = held.held_invoices if held else ()
         if resend:
-            self.asked_for(*invoices)
+            self.wanted_again(*invoices)
         self.do(self._quietly(self.engine.service.resolve_hold(ORG, ME, resend=resend)))
         self.did("answer about lost tags", invoices)
 

@@ -157,9 +157,23 @@ class InSevdesk(Base):
     @rule(nth=NTH, minutes=st.sampled_from([0, 0, 6]))
     def rename_a_tag(self, nth: int, minutes: int) -> None:
         name = self._used(nth)
+        tagged = [i for i in self.world.sevdesk.invoices if self.world.sevdesk.kinds(i)]
         self.world.sevdesk.rename_tag(name, f"old {name}")
+        self._lost_by_renaming(tagged)
         self._run(minutes)
         self.did("rename tag", name)
+
+    def _lost_by_renaming(self, tagged: list[str]) -> None:
+        """Whose tag by xTool was taken off before, and which kept one by hand until now.
+
+        Nothing is left that xTool knows, so it is the second half of a removal by hand. Where
+        the renamed tag is the one that xTool wrote, it is no removal at all.
+        """
+        for invoice in tagged:
+            known = self.stored.records.get(invoice)
+            on = {relation.id for relation in self.world.sevdesk.on_invoice(invoice)}
+            if not self.world.sevdesk.kinds(invoice) and known and known.tag_relation not in on:
+                self.wanted_again(invoice)
 
     @rule(nth=NTH, minutes=st.sampled_from([0, 6, 6]))
     def delete_a_tag(self, nth: int, minutes: int) -> None:
@@ -190,9 +204,7 @@ class InSevdesk(Base):
         before = {i: len(sevdesk.on_invoice(i)) for i in sevdesk.invoices}
         act()
         lost = [i for i, n in before.items() if len(sevdesk.on_invoice(i)) < n]
-        bare = [i for i in lost if not sevdesk.kinds(i)]
-        self.bared.update(bare)
-        self.asked_for(*bare)
+        self.wanted_again(*(i for i in lost if not sevdesk.kinds(i)))
         if sevdesk.lag:
             # A repair by a list from before may take off what was left; it is put back, and that
             # is no wish to send again.
