@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import euinvoice
 import mockeinvoice
@@ -53,18 +54,19 @@ def document(tax: Tax = Tax.STANDARD, buyer: Party = BUYER, *flaws: Flaw) -> Doc
 def verdict(xml: str) -> str:
     """What the rules say about the document, read as CII and held to XRechnung as UBL."""
     ubl = euinvoice.to_xml(euinvoice.parse(xml.encode()), syntax="ubl")
-    return mockeinvoice.validate(ubl)[1].verdict
+    found: str = mockeinvoice.validate(ubl)[1].verdict
+    return found
 
 
 @pytest.mark.parametrize(
     ("tax", "buyer"),
     [(Tax.STANDARD, BUYER), (Tax.SMALL_BUSINESS, BUYER), (Tax.REVERSE_CHARGE, BELGIAN)],
 )
-def test_documents_are_valid_xrechnungen(tax: Tax, buyer: Party):
+def test_documents_are_valid_xrechnungen(tax: Tax, buyer: Party) -> None:
     assert verdict(render(document(tax, buyer))) == "valid"
 
 
-def test_totals_add_up_over_two_rates():
+def test_totals_add_up_over_two_rates() -> None:
     made = document()
     # 39.20 + 4.50 at 19 % and 37.50 at 7 %: 8.30 and 2.63 of tax, rounded per rate.
     assert (made.net, made.tax_total, made.gross) == (
@@ -91,17 +93,17 @@ def test_totals_add_up_over_two_rates():
         (Flaw.NOT_WELL_FORMED, "malformed"),
     ],
 )
-def test_a_flaw_is_what_the_rules_complain_about(flaw: Flaw, complaint: str):
+def test_a_flaw_is_what_the_rules_complain_about(flaw: Flaw, complaint: str) -> None:
     with pytest.raises(euinvoice.errors.EuInvoiceError, match=complaint):
         verdict(render(document(Tax.STANDARD, BUYER, flaw)))
 
 
-def test_a_small_business_without_reason_is_invalid():
+def test_a_small_business_without_reason_is_invalid() -> None:
     with pytest.raises(euinvoice.errors.EuInvoiceError, match="BR-E-10"):
         verdict(render(document(Tax.SMALL_BUSINESS, BUYER, Flaw.NO_EXEMPTION_REASON)))
 
 
-def test_buyer_has_no_endpoint_without_an_email():
+def test_buyer_has_no_endpoint_without_an_email() -> None:
     xml = render(document(Tax.STANDARD, BUYER, Flaw.NO_BUYER_EMAIL))
     assert xml.count('schemeID="EM"') == 1
 
@@ -121,7 +123,7 @@ def _skeleton(xml: bytes) -> list[str]:
     return list(seen)
 
 
-def test_documents_have_the_recorded_documents_shape():
+def test_documents_have_the_recorded_documents_shape() -> None:
     recorded = spec_path("sevdesk/LIVE-getXml-e-invoice.xml").read_bytes()
     seller = Party(
         **{n: getattr(SELLER, n) for n in ("name", "street", "postcode", "city", "email", "phone",
@@ -137,7 +139,7 @@ def test_documents_have_the_recorded_documents_shape():
     assert _skeleton(ours.encode()) == _skeleton(recorded)
 
 
-async def test_rows_have_the_recorded_rows_fields(world: World):
+async def test_rows_have_the_recorded_rows_fields(world: World) -> None:
     recorded = spec_path("sevdesk/LIVE-200-invoice-list.json").read_text()
     world.account.add_invoice(world.account.add_contact("Kunde"))
     headers = {"Authorization": TOKEN}
@@ -148,12 +150,12 @@ async def test_rows_have_the_recorded_rows_fields(world: World):
 # --- the seeded company ---
 
 
-async def test_all_seeded_unpaid_invoices_are_valid():
+async def test_all_seeded_unpaid_invoices_are_valid() -> None:
     account = seed.seed_company(SevdeskStandIn())
     assert {verdict(account.account.xml(invoice)) for invoice in account.unpaid} == {"valid"}
 
 
-def test_seeded_ids_have_valid_check_digits():
+def test_seeded_ids_have_valid_check_digits() -> None:
     ids = [*seed.REGISTERED, seed.UNKNOWN_RECEIVER, seed.SENDER]
     values: dict[str, list[str]] = {}
     for one in ids:
@@ -164,7 +166,7 @@ def test_seeded_ids_have_valid_check_digits():
     assert all(ean.is_valid(value) for value in values["0088"])
 
 
-async def test_seeded_receivers_can_be_derived_from_what_sevdesk_shows():
+async def test_seeded_receivers_can_be_derived_from_what_sevdesk_shows() -> None:
     async with SevdeskStandIn() as sevdesk, build_http() as http:
         account = seed.seed_company(sevdesk)
 
@@ -181,7 +183,7 @@ async def test_seeded_receivers_can_be_derived_from_what_sevdesk_shows():
         assert fields == {account.dairy.id: seed.DAIRY}
 
 
-async def test_seed_holds_what_the_demo_needs():
+async def test_seed_holds_what_the_demo_needs() -> None:
     company = seed.seed_company(SevdeskStandIn())
     account = company.account
     assert len(company.unpaid) == 8
@@ -193,14 +195,14 @@ async def test_seed_holds_what_the_demo_needs():
 # --- the stand-in's quirks ---
 
 
-async def fetch(world: World, path: str) -> tuple[int, object]:
+async def fetch(world: World, path: str) -> tuple[int, Any]:
     """A raw GET."""
     url = f"{world.sevdesk.base_url}{path}"
     answer = await world.http.get(url, headers={"Authorization": TOKEN})
     return answer.status_code, answer.json()
 
 
-async def test_unknown_filters_are_ignored_and_everything_is_returned(world: World):
+async def test_unknown_filters_are_ignored_and_everything_is_returned(world: World) -> None:
     world.account.add_contact("A")
     world.account.add_contact("B")
     _, body = await fetch(world, "/Contact?nmae=A")
@@ -208,27 +210,27 @@ async def test_unknown_filters_are_ignored_and_everything_is_returned(world: Wor
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "x", "-1"])
-async def test_limits_outside_1_to_1000_are_refused(world: World, limit: str):
+async def test_limits_outside_1_to_1000_are_refused(world: World, limit: str) -> None:
     status, body = await fetch(world, f"/Tag?limit={limit}")
     assert (status, body["objects"]) == (400, None)
     assert "between 1 and 1000" in body["error"]["message"]
 
 
-async def test_the_default_page_has_100_rows(world: World):
+async def test_the_default_page_has_100_rows(world: World) -> None:
     for number in range(101):
         world.account.add_contact(f"Kunde {number}")
     _, body = await fetch(world, "/Contact")
     assert len(body["objects"]) == 100
 
 
-async def test_persons_are_hidden_without_depth(world: World):
+async def test_persons_are_hidden_without_depth(world: World) -> None:
     world.account.add_contact(first_name="Eva", family_name="Kern")
     _, body = await fetch(world, "/Contact")
     assert body["objects"] == []
 
 
 @pytest.mark.parametrize(("reuses", "tags"), [(True, 1), (False, 2)])
-async def test_a_tag_row_is_reused_or_doubled(world: World, reuses: bool, tags: int):
+async def test_a_tag_row_is_reused_or_doubled(world: World, reuses: bool, tags: int) -> None:
     world.sevdesk.reuses_tags = reuses
     contact = world.account.add_contact("Kunde")
     sevdesk = world.client()
@@ -237,21 +239,21 @@ async def test_a_tag_row_is_reused_or_doubled(world: World, reuses: bool, tags: 
     assert len(world.account.tags) == tags
 
 
-async def test_an_edit_always_moves_the_revision(world: World):
+async def test_an_edit_always_moves_the_revision(world: World) -> None:
     made = world.account.add_invoice(world.account.add_contact("Kunde"))
     before = (await world.client().invoice(made.id)).revision
     world.account.edit(made, header="neu")
     assert (await world.client().invoice(made.id)).revision > before
 
 
-async def test_tokens_lead_to_their_own_account_only(world: World):
+async def test_tokens_lead_to_their_own_account_only(world: World) -> None:
     other = world.sevdesk.add_account("a" * 32, SELLER)
     other.add_contact("Fremd")
     assert (await world.client().contacts()).rows == ()
     assert len((await world.client("a" * 32).contacts()).rows) == 1
 
 
-async def test_the_rate_limit_answers_429_with_seconds(world: World):
+async def test_the_rate_limit_answers_429_with_seconds(world: World) -> None:
     world.sevdesk.limit_rate(0.5)
     headers = {"Authorization": TOKEN}
     url = f"{world.sevdesk.base_url}/Tag"

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from sync.errors import Kind, StoreError
-from sync.sevdesk import SevdeskClient, build_http, errors
+from sync.sevdesk import SevdeskClient, build_http, errors, wire
 from sync.sevdesk import client as client_module
 from tests.sandbox.sevdesk import OPEN, Drop, Fault, outage, rate_limited
 from tests.sandbox.sevdesk.calls import ApiError
@@ -25,26 +25,26 @@ __all__ = ["world"]
 # --- failures ---
 
 
-async def test_wrong_token(world: World):
+async def test_wrong_token(world: World) -> None:
     with pytest.raises(errors.UnauthorizedError) as caught:
         await world.client("f" * 32).tags()
     assert caught.value.reason.code == "sevdesk.unauthorized"
 
 
-async def test_no_permission(world: World):
+async def test_no_permission(world: World) -> None:
     world.account.downgrade()
     with pytest.raises(errors.ForbiddenError):
         await world.client().tags()
 
 
-async def test_rate_limit_carries_its_seconds(world: World):
+async def test_rate_limit_carries_its_seconds(world: World) -> None:
     world.sevdesk.inject(rate_limited("7"))
     with pytest.raises(errors.RateLimitedError) as caught:
         await world.client().tags()
     assert caught.value.retry_after == 7
 
 
-async def test_rate_limit_carries_its_date(world: World):
+async def test_rate_limit_carries_its_date(world: World) -> None:
     moment = datetime.now(UTC) + timedelta(seconds=90)
     world.sevdesk.inject(rate_limited(format_datetime(moment, usegmt=True)))
     with pytest.raises(errors.RateLimitedError) as caught:
@@ -52,7 +52,7 @@ async def test_rate_limit_carries_its_date(world: World):
     assert caught.value.retry_after == pytest.approx(90, abs=5)
 
 
-async def test_a_rate_limit_is_not_repeated_here(world: World):
+async def test_a_rate_limit_is_not_repeated_here(world: World) -> None:
     world.sevdesk.inject(rate_limited("1"))
     with pytest.raises(errors.RateLimitedError):
         await world.client().tags()
@@ -75,7 +75,7 @@ def holding(world: World) -> tuple[SevdeskClient, Hold]:
     return SevdeskClient(world.http, world.sevdesk.base_url, TOKEN, world.pace, hold=hold), hold
 
 
-async def test_a_list_goes_on_after_a_rate_limit_that_the_pace_was_told_of(world: World):
+async def test_a_list_goes_on_after_a_rate_limit_that_the_pace_was_told_of(world: World) -> None:
     contact = world.account.add_contact("Kunde")
     for _ in range(1500):
         world.account.add_invoice(contact)
@@ -87,14 +87,14 @@ async def test_a_list_goes_on_after_a_rate_limit_that_the_pace_was_told_of(world
     assert (hold.seconds, len(world.sevdesk.log)) == ([3.0, 3.0], 4)
 
 
-async def test_a_rate_limit_without_a_time_holds_for_a_second(world: World):
+async def test_a_rate_limit_without_a_time_holds_for_a_second(world: World) -> None:
     world.sevdesk.inject(rate_limited(""))
     sevdesk, hold = holding(world)
     await sevdesk.tags()
     assert hold.seconds == [1.0]
 
 
-async def test_a_long_rate_limit_is_left_to_the_caller(world: World):
+async def test_a_long_rate_limit_is_left_to_the_caller(world: World) -> None:
     world.sevdesk.inject(rate_limited("60"))
     sevdesk, hold = holding(world)
     with pytest.raises(errors.RateLimitedError):
@@ -102,7 +102,7 @@ async def test_a_long_rate_limit_is_left_to_the_caller(world: World):
     assert (hold.seconds, len(world.sevdesk.log)) == ([], 1)
 
 
-async def test_a_rate_limited_write_is_not_repeated(world: World):
+async def test_a_rate_limited_write_is_not_repeated(world: World) -> None:
     world.sevdesk.inject(rate_limited("1"))
     sevdesk, _ = holding(world)
     with pytest.raises(errors.RateLimitedError):
@@ -110,7 +110,7 @@ async def test_a_rate_limited_write_is_not_repeated(world: World):
     assert len(world.sevdesk.log) == 1
 
 
-async def test_a_broken_pace_is_not_hidden(world: World):
+async def test_a_broken_pace_is_not_hidden(world: World) -> None:
     async def broken() -> None:
         raise StoreError("gone")
 
@@ -120,20 +120,20 @@ async def test_a_broken_pace_is_not_hidden(world: World):
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-async def test_a_short_outage_is_repeated(world: World, status: int):
+async def test_a_short_outage_is_repeated(world: World, status: int) -> None:
     world.sevdesk.inject(outage(status, times=2))
     assert (await world.client().tags()).rows == ()
     assert world.paced == 3
 
 
-async def test_a_longer_outage_is_an_error(world: World):
+async def test_a_longer_outage_is_an_error(world: World) -> None:
     world.sevdesk.inject(outage(503, times=9))
     with pytest.raises(errors.UnavailableError) as caught:
         await world.client().tags()
     assert (caught.value.kind, len(world.sevdesk.log)) == (Kind.TRANSIENT, 3)
 
 
-async def test_an_outage_with_a_time_is_not_repeated_before_it(world: World):
+async def test_an_outage_with_a_time_is_not_repeated_before_it(world: World) -> None:
     fault = outage(503)
     fault.headers = {"Retry-After": "30"}
     world.sevdesk.inject(fault)
@@ -143,7 +143,7 @@ async def test_an_outage_with_a_time_is_not_repeated_before_it(world: World):
 
 
 @pytest.mark.parametrize("drop", [Drop.BEFORE, Drop.MID_BODY])
-async def test_a_lost_connection_is_repeated_for_reading(world: World, drop: Drop):
+async def test_a_lost_connection_is_repeated_for_reading(world: World, drop: Drop) -> None:
     world.sevdesk.inject(Fault(drop=drop, times=2))
     assert (await world.client().tags()).rows == ()
     assert len(world.sevdesk.log) == 3
@@ -153,7 +153,7 @@ async def test_a_lost_connection_is_repeated_for_reading(world: World, drop: Dro
 @pytest.mark.parametrize("write", ["add", "remove"])
 async def test_a_lost_answer_to_a_write_is_unknown_and_not_repeated(
     world: World, drop: Drop, write: str
-):
+) -> None:
     made = world.account.add_invoice(world.account.add_contact("Kunde"))
     relation = world.account.tag("Invoice", made.id, "xTool-Uploaded")
     sevdesk = world.client()
@@ -171,7 +171,7 @@ async def test_a_lost_answer_to_a_write_is_unknown_and_not_repeated(
 
 
 @pytest.mark.parametrize("status", [400, 500, 503])
-async def test_an_error_status_on_a_write_is_unknown(world: World, status: int):
+async def test_an_error_status_on_a_write_is_unknown(world: World, status: int) -> None:
     made = world.account.add_invoice(world.account.add_contact("Kunde"))
     world.sevdesk.inject(Fault("POST", status=status, body=b"{}", applied=True))
     with pytest.raises(errors.WriteUnconfirmedError):
@@ -180,13 +180,13 @@ async def test_an_error_status_on_a_write_is_unknown(world: World, status: int):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"objects":{"id":"1"}}', b"\x1f\x8bx", b"<html>"])
-async def test_a_senseless_answer_to_a_write_is_unknown(world: World, body: bytes):
+async def test_a_senseless_answer_to_a_write_is_unknown(world: World, body: bytes) -> None:
     world.sevdesk.inject(Fault("POST", status=200, body=body))
     with pytest.raises(errors.WriteUnconfirmedError):
         await world.client().add_tag("7", "xTool-Uploaded")
 
 
-async def test_a_refused_connection_on_a_write_is_known_not_to_have_happened(world: World):
+async def test_a_refused_connection_on_a_write_is_known_not_to_have_happened(world: World) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -196,7 +196,7 @@ async def test_a_refused_connection_on_a_write_is_known_not_to_have_happened(wor
     assert caught.value.kind is Kind.TRANSIENT
 
 
-async def test_tagging_an_unknown_invoice_is_definite(world: World):
+async def test_tagging_an_unknown_invoice_is_definite(world: World) -> None:
     with pytest.raises(errors.NotFoundError):
         await world.client().add_tag("7", "xTool-Uploaded")
 
@@ -215,7 +215,7 @@ async def test_tagging_an_unknown_invoice_is_definite(world: World):
 )  # fmt: skip
 async def test_getxml_errors_speak_about_the_invoice(
     world: World, status: int, message: str, expected: type[errors.SevdeskError], kind: Kind
-):
+) -> None:
     made = world.account.add_invoice(
         world.account.add_contact("Kunde"), xml_error=(status, message)
     )
@@ -224,13 +224,13 @@ async def test_getxml_errors_speak_about_the_invoice(
     assert (caught.value.kind, len(world.sevdesk.log)) == (kind, 1)
 
 
-async def test_getxml_outage_page_speaks_about_sevdesk(world: World):
+async def test_getxml_outage_page_speaks_about_sevdesk(world: World) -> None:
     world.sevdesk.inject(outage(503, times=9, path="getXml"))
     with pytest.raises(errors.UnavailableError):
         await world.client().xml("7")
 
 
-async def test_missing_fields_are_named(world: World):
+async def test_missing_fields_are_named(world: World) -> None:
     body = ApiError(
         400, "Could not generate", 830, {"missing information": ["document_addressCity", "bic"]}
     ).body
@@ -244,7 +244,7 @@ def _json(payload: object) -> bytes:
     return web.json_response(payload).body  # type: ignore[return-value]
 
 
-async def test_an_error_inside_http_200_is_an_error(world: World):
+async def test_an_error_inside_http_200_is_an_error(world: World) -> None:
     body = b'{"error":{"message":"partly paid","code":390}}'
     world.sevdesk.inject(Fault(status=200, body=body))
     with pytest.raises(errors.RefusedError) as caught:
@@ -253,20 +253,22 @@ async def test_an_error_inside_http_200_is_an_error(world: World):
 
 
 @pytest.mark.parametrize("body", [b"", b'{"objects":[', b"null", b"[NaN]", b"[" * 100_000, b"7"])
-async def test_a_senseless_body_is_a_bad_answer(world: World, body: bytes):
+async def test_a_senseless_body_is_a_bad_answer(world: World, body: bytes) -> None:
     world.sevdesk.inject(Fault(status=200, body=body))
     with pytest.raises(errors.BadAnswerError):
         await world.client().tags()
 
 
-async def test_a_body_without_end_is_given_up(world: World, monkeypatch):
-    monkeypatch.setattr(client_module.wire, "LIST_BYTES", 1000)
+async def test_a_body_without_end_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "LIST_BYTES", 1000)
     world.sevdesk.inject(Fault(status=200, body=b"[" + b" " * 5_000_000 + b"]"))
     with pytest.raises(errors.AnswerTooLargeError):
         await world.client().tags()
 
 
-async def test_an_endless_body_is_given_up(world: World, monkeypatch):
+async def test_an_endless_body_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def endless(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n")
         with contextlib.suppress(ConnectionError):
@@ -274,7 +276,7 @@ async def test_an_endless_body_is_given_up(world: World, monkeypatch):
                 writer.write(b" " * 65536)
                 await writer.drain()
 
-    monkeypatch.setattr(client_module.wire, "LIST_BYTES", 1_000_000)
+    monkeypatch.setattr(wire, "LIST_BYTES", 1_000_000)
     async with await asyncio.start_server(endless, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         sevdesk = SevdeskClient(world.http, url, TOKEN, world.pace)
@@ -282,7 +284,7 @@ async def test_an_endless_body_is_given_up(world: World, monkeypatch):
             await sevdesk.tags()
 
 
-async def test_no_repeat_is_begun_late(world: World, monkeypatch):
+async def test_no_repeat_is_begun_late(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "REPEAT_SECONDS", -1.0)
     world.sevdesk.inject(outage(503, times=9))
     with pytest.raises(errors.UnavailableError):
@@ -290,34 +292,34 @@ async def test_no_repeat_is_begun_late(world: World, monkeypatch):
     assert len(world.sevdesk.log) == 1
 
 
-async def test_an_account_without_the_api_is_forbidden_not_unknown(world: World):
+async def test_an_account_without_the_api_is_forbidden_not_unknown(world: World) -> None:
     world.account.downgrade()
     with pytest.raises(errors.ForbiddenError):
         await world.client().account()
 
 
-async def test_a_gzip_bomb_is_given_up(world: World, monkeypatch):
-    monkeypatch.setattr(client_module.wire, "LIST_BYTES", 100_000)
+async def test_a_gzip_bomb_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "LIST_BYTES", 100_000)
     bomb = gzip.compress(b" " * 50_000_000)
     world.sevdesk.inject(Fault(status=200, body=bomb, headers={"Content-Encoding": "gzip"}))
     with pytest.raises(errors.AnswerTooLargeError):
         await world.client().tags()
 
 
-async def test_gzip_is_understood(world: World):
+async def test_gzip_is_understood(world: World) -> None:
     body = gzip.compress(b'{"objects":[{"id":"5","name":"xTool"}]}')
     world.sevdesk.inject(Fault(status=200, body=body, headers={"Content-Encoding": "gzip"}))
     assert [tag.id for tag in (await world.client().tags()).rows] == ["5"]
 
 
-async def test_a_redirect_is_refused(world: World):
+async def test_a_redirect_is_refused(world: World) -> None:
     world.sevdesk.inject(Fault(status=302, headers={"Location": "/api/v1/Tag"}))
     with pytest.raises(errors.WrongAddressError):
         await world.client().tags()
     assert len(world.sevdesk.log) == 1
 
 
-async def test_an_html_404_means_a_wrong_address(world: World):
+async def test_an_html_404_means_a_wrong_address(world: World) -> None:
     fault = outage(404)
     world.sevdesk.inject(fault)
     with pytest.raises(errors.WrongAddressError) as caught:
@@ -325,21 +327,23 @@ async def test_an_html_404_means_a_wrong_address(world: World):
     assert caught.value.kind is Kind.PRECONDITION
 
 
-async def test_a_silent_server_is_given_up(world: World, monkeypatch):
+async def test_a_silent_server_is_given_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "REQUEST_SECONDS", 0.05)
     world.sevdesk.inject(Fault(delay=5.0, times=9))
     with pytest.raises(errors.UnavailableError):
         await world.client().tags()
 
 
-async def test_a_silent_server_leaves_a_write_unknown(world: World, monkeypatch):
+async def test_a_silent_server_leaves_a_write_unknown(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(client_module, "REQUEST_SECONDS", 0.05)
     world.sevdesk.inject(Fault(delay=5.0))
     with pytest.raises(errors.WriteUnconfirmedError):
         await world.client().add_tag("7", "xTool-Uploaded")
 
 
-async def test_cancelling_is_not_swallowed(world: World):
+async def test_cancelling_is_not_swallowed(world: World) -> None:
     world.sevdesk.inject(Fault(delay=5.0))
     task = asyncio.create_task(world.client().tags())
     await asyncio.sleep(0.05)
@@ -348,14 +352,16 @@ async def test_cancelling_is_not_swallowed(world: World):
         await task
 
 
-async def test_every_request_is_paced(world: World):
+async def test_every_request_is_paced(world: World) -> None:
     sevdesk = world.client()
     await sevdesk.tags()
     await sevdesk.invoices(OPEN)
     assert world.paced == len(world.sevdesk.log) == 2
 
 
-async def test_no_cookie_travels_between_accounts(world: World):
+async def test_no_cookie_travels_between_accounts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str | None] = []
     fault = Fault(status=200, body=b"[]", headers={"Set-Cookie": "PHPSESSID=1; Path=/"})
     world.sevdesk.inject(fault)
@@ -365,14 +371,16 @@ async def test_no_cookie_travels_between_accounts(world: World):
         seen.append(request.headers.get("Cookie"))
         return await perform(request, path)
 
-    world.sevdesk._perform = noting
+    monkeypatch.setattr(world.sevdesk, "_perform", noting)
     sevdesk = world.client()
     await sevdesk.tags()
     await sevdesk.tags()
     assert (fault.hits, seen) == (1, [None])
 
 
-async def test_proxies_of_the_environment_are_not_used(world: World, monkeypatch):
+async def test_proxies_of_the_environment_are_not_used(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     async with build_http() as http:

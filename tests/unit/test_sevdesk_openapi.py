@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import jsonschema
@@ -23,10 +24,11 @@ def openapi() -> dict[str, Any]:
     """The official document; the tests are skipped without it."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with spec_path("sevdesk/openapi.yaml").open(encoding="utf-8") as file:
-        return yaml.load(file, Loader=loader)
+        document: dict[str, Any] = yaml.load(file, Loader=loader)
+    return document
 
 
-CALLS = {
+CALLS: dict[str, Callable[[SevdeskClient, Any], Awaitable[object]]] = {
     "bookkeeping_version": lambda sevdesk, made: sevdesk.bookkeeping_version(),
     "tags": lambda sevdesk, made: sevdesk.tags(),
     "tag_relations": lambda sevdesk, made: sevdesk.tag_relations(),
@@ -43,7 +45,7 @@ CALLS = {
 }
 
 
-def test_every_call_of_the_client_is_covered():
+def test_every_call_of_the_client_is_covered() -> None:
     public = {
         name
         for name, member in inspect.getmembers(SevdeskClient, inspect.iscoroutinefunction)
@@ -74,7 +76,8 @@ async def requests(world: World, monkeypatch: pytest.MonkeyPatch) -> list[Reques
 
 
 def _operation(openapi: dict[str, Any], request: Request) -> dict[str, Any] | None:
-    return openapi["paths"].get(request.template, {}).get(request.method.lower())
+    paths: dict[str, dict[str, Any]] = openapi["paths"]
+    return paths.get(request.template, {}).get(request.method.lower())
 
 
 def _parameters(openapi: dict[str, Any], request: Request, place: str) -> dict[str, Any]:
@@ -83,12 +86,16 @@ def _parameters(openapi: dict[str, Any], request: Request, place: str) -> dict[s
     return {parameter["name"]: parameter for parameter in listed}
 
 
-async def test_undocumented_calls_are_exactly_those_that_the_module_lists(openapi, requests):
+async def test_undocumented_calls_are_exactly_those_that_the_module_lists(
+    openapi: dict[str, Any], requests: list[Request]
+) -> None:
     missing = {(r.method, r.template) for r in requests if _operation(openapi, r) is None}
     assert missing == wire.UNDOCUMENTED
 
 
-async def test_undocumented_query_names_are_exactly_those_that_the_module_lists(openapi, requests):
+async def test_undocumented_query_names_are_exactly_those_that_the_module_lists(
+    openapi: dict[str, Any], requests: list[Request]
+) -> None:
     unknown = {
         name
         for request in requests
@@ -98,38 +105,48 @@ async def test_undocumented_query_names_are_exactly_those_that_the_module_lists(
     assert unknown == wire.UNDOCUMENTED_QUERY
 
 
-async def test_limit_offset_and_embed_are_in_the_prose(openapi):
+async def test_limit_offset_and_embed_are_in_the_prose(openapi: dict[str, Any]) -> None:
     prose = openapi["info"]["description"]
     assert {name for name in wire.UNDOCUMENTED_QUERY if name in prose} == wire.UNDOCUMENTED_QUERY
 
 
-async def test_path_parameters_are_those_of_the_document(openapi, requests):
+async def test_path_parameters_are_those_of_the_document(
+    openapi: dict[str, Any], requests: list[Request]
+) -> None:
     for request in requests:
         if _operation(openapi, request) is not None:
             assert {n for n, _ in request.ids} == set(_parameters(openapi, request, "path"))
 
 
-async def test_path_values_are_integers_as_the_document_asks(openapi, requests):
+async def test_path_values_are_integers_as_the_document_asks(
+    openapi: dict[str, Any], requests: list[Request]
+) -> None:
     for request in requests:
         for name, parameter in _parameters(openapi, request, "path").items():
             value: Any = dict(request.ids)[name]
             jsonschema.validate(int(value), parameter["schema"])
 
 
-async def test_bodies_fit_the_documents_schemas(openapi, requests):
-    with_body = [request for request in requests if request.body is not None]
-    for request in with_body:
-        content = _operation(openapi, request)["requestBody"]["content"]
-        jsonschema.validate(dict(request.body), content["application/json"]["schema"])
-    assert [request.template for request in with_body] == ["/Tag/Factory/create"]
+async def test_bodies_fit_the_documents_schemas(
+    openapi: dict[str, Any], requests: list[Request]
+) -> None:
+    with_body = [(request, request.body) for request in requests if request.body is not None]
+    for request, body in with_body:
+        operation = _operation(openapi, request)
+        assert operation is not None
+        content = operation["requestBody"]["content"]
+        jsonschema.validate(dict(body), content["application/json"]["schema"])
+    assert [request.template for request, _ in with_body] == ["/Tag/Factory/create"]
 
 
-async def test_the_token_goes_where_the_document_says(openapi):
+async def test_the_token_goes_where_the_document_says(openapi: dict[str, Any]) -> None:
     scheme = openapi["components"]["securitySchemes"]["api_key"]
     assert (scheme["type"], scheme["name"], scheme["in"]) == ("apiKey", "Authorization", "header")
 
 
-async def test_required_query_parameters_are_sent(openapi, requests):
+async def test_required_query_parameters_are_sent(
+    openapi: dict[str, Any], requests: list[Request]
+) -> None:
     for request in requests:
         listed = _parameters(openapi, request, "query").items()
         required = {name for name, parameter in listed if parameter.get("required")}

@@ -45,14 +45,14 @@ PARSERS = [
 
 
 @given(st.lists(row_like, max_size=5), st.sampled_from(PARSERS))
-def test_any_rows_are_read_or_reported(raw: list[Any], parse: Any):
+def test_any_rows_are_read_or_reported(raw: list[Any], parse: Any) -> None:
     wired = wire.parse_json(json.dumps(raw).encode())
     listing = rows.parse_all(wired, parse)
     assert len(listing.rows) + len(listing.broken) == len(raw)
 
 
 @given(row_like)
-def test_an_invoice_that_is_read_has_what_decisions_need(raw: Any):
+def test_an_invoice_that_is_read_has_what_decisions_need(raw: Any) -> None:
     for row in rows.parse_all([raw], rows.invoice).rows:
         assert row.id
         assert row.status
@@ -81,7 +81,7 @@ bodies = (
 @given(requests, st.integers(200, 599), bodies, st.text(max_size=40))
 def test_any_answer_is_a_payload_or_a_sevdesk_error(
     request: wire.Request, status: int, body: bytes, retry_after: str
-):
+) -> None:
     answer = Answer(status, body, retry_after)
     for meaning in (answers.read, answers.xml_bytes, answers.pdf):
         error = raised(meaning, request, answer)
@@ -91,21 +91,21 @@ def test_any_answer_is_a_payload_or_a_sevdesk_error(
 
 
 @given(st.integers(400, 599), bodies)
-def test_a_failed_write_is_unknown_unless_its_status_is_definite(status: int, body: bytes):
+def test_a_failed_write_is_unknown_unless_its_status_is_definite(status: int, body: bytes) -> None:
     error = raised(answers.read, ADD, Answer(status, body))
     assert error is not None
     assert (error.kind is Kind.UNKNOWN) is (status not in {401, 403, 404, 405, 409, 422, 429})
 
 
 @given(st.binary(max_size=500), st.integers(0, 600))
-def test_unpacking_never_exceeds_its_limit(body: bytes, limit: int):
+def test_unpacking_never_exceeds_its_limit(body: bytes, limit: int) -> None:
     for packed in (body, gzip.compress(body)):
         with contextlib.suppress(errors.BadAnswerError):
             assert len(wire.unpack(packed, limit)) <= limit
 
 
 @given(st.integers(0, 4_000_000_000), st.integers(-5000, 5000))
-def test_http_dates_become_seconds_from_now(stamp: int, distance: int):
+def test_http_dates_become_seconds_from_now(stamp: int, distance: int) -> None:
     now = datetime.fromtimestamp(stamp, UTC)
     header = format_datetime(now + timedelta(seconds=distance), usegmt=True)
     assert answers.retry_after_seconds(header, now) == min(max(distance, 0), 3600)

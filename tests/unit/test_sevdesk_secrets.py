@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
@@ -17,13 +18,13 @@ __all__ = ["world"]
 
 
 @pytest.mark.parametrize("token", ["", "short", "x" * 300, "mit leerzeichen drin", "ümläut-token"])
-def test_a_senseless_token_is_refused_without_being_quoted(world: World, token: str):
+def test_a_senseless_token_is_refused_without_being_quoted(world: World, token: str) -> None:
     with pytest.raises(errors.TokenMalformedError) as caught:
         world.client(token)
     assert token == "" or token not in "".join(traceback.format_exception(caught.value))
 
 
-def test_nothing_that_holds_the_token_shows_it(world: World):
+def test_nothing_that_holds_the_token_shows_it(world: World) -> None:
     sevdesk = world.client()
     assert TOKEN not in repr(sevdesk) + repr(sevdesk._auth) + repr([sevdesk._auth])
 
@@ -42,14 +43,16 @@ FAULTS = [
 
 @pytest.mark.parametrize("number", range(len(FAULTS)))
 @pytest.mark.parametrize("call", ["read", "write", "xml"])
-async def test_the_token_never_appears(world: World, caplog, number: int, call: str):
+async def test_the_token_never_appears(
+    world: World, caplog: pytest.LogCaptureFixture, number: int, call: str
+) -> None:
     fault = FAULTS[number]
     caplog.set_level(logging.DEBUG)
     world.sevdesk.inject(
         Fault(status=fault.status, body=fault.body, headers=fault.headers, drop=fault.drop, times=9)
     )
     sevdesk = world.client()
-    calls = {
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
         "read": sevdesk.tags,
         "write": lambda: sevdesk.add_tag("7", "x"),
         "xml": lambda: sevdesk.xml("7"),
@@ -75,7 +78,7 @@ def _chain(error: BaseException | None) -> list[BaseException]:
     return chained
 
 
-async def test_a_malformed_http_answer_does_not_quote_the_token(world: World):
+async def test_a_malformed_http_answer_does_not_quote_the_token(world: World) -> None:
     async def garbage(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 abc nonsense\r\n\r\n")
         writer.close()
@@ -90,6 +93,6 @@ async def test_a_malformed_http_answer_does_not_quote_the_token(world: World):
     assert TOKEN not in "".join(map(repr, _chain(caught.value)))
 
 
-async def test_the_log_of_the_stand_in_holds_no_token(world: World):
+async def test_the_log_of_the_stand_in_holds_no_token(world: World) -> None:
     await world.client().tags()
     assert TOKEN not in repr(world.sevdesk.log)

@@ -33,7 +33,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
 @pytest.mark.parametrize("number", range(len(GARBAGE)))
 async def test_a_broken_answer_is_a_read_error_that_shows_no_header(
     http: httpx.AsyncClient, number: int
-):
+) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(GARBAGE[number])
@@ -47,7 +47,7 @@ async def test_a_broken_answer_is_a_read_error_that_shows_no_header(
     assert TOKEN not in f"{error!r} {error.__cause__!r} {error.__context__!r}"
 
 
-async def test_a_refused_connection_is_a_connect_error(http: httpx.AsyncClient):
+async def test_a_refused_connection_is_a_connect_error(http: httpx.AsyncClient) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -55,12 +55,12 @@ async def test_a_refused_connection_is_a_connect_error(http: httpx.AsyncClient):
             await http.get(f"http://127.0.0.1:{port}/")
 
 
-async def test_a_name_that_does_not_exist_is_a_connect_error(http: httpx.AsyncClient):
+async def test_a_name_that_does_not_exist_is_a_connect_error(http: httpx.AsyncClient) -> None:
     with pytest.raises(httpx.ConnectError):
         await http.get("http://nowhere.localhost:1/")
 
 
-async def test_a_silent_server_is_a_read_error(http: httpx.AsyncClient):
+async def test_a_silent_server_is_a_read_error(http: httpx.AsyncClient) -> None:
     async def nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -73,7 +73,7 @@ async def test_a_silent_server_is_a_read_error(http: httpx.AsyncClient):
 
 
 @pytest.mark.parametrize("ending", ["stall", "reset"])
-async def test_a_body_that_breaks_off_is_a_read_error(http: httpx.AsyncClient, ending: str):
+async def test_a_body_that_breaks_off_is_a_read_error(http: httpx.AsyncClient, ending: str) -> None:
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")

@@ -40,25 +40,25 @@ def envelope(message: str, code: object = None, status: object = 404) -> dict[st
 # --- requests ---
 
 
-def test_a_page_asks_for_a_thousand_rows():
+def test_a_page_asks_for_a_thousand_rows() -> None:
     assert wire.page("/Invoice", 980, filters={"status": 200}).target == (
         "/Invoice?status=200&limit=1000&offset=980"
     )
 
 
-def test_an_id_cannot_leave_its_place_in_the_path():
+def test_an_id_cannot_leave_its_place_in_the_path() -> None:
     assert wire.get_xml("../Tag/1?x=").path == "/Invoice/..%2FTag%2F1%3Fx%3D/getXml"
 
 
-def test_the_pdf_is_asked_for_without_sending():
+def test_the_pdf_is_asked_for_without_sending() -> None:
     assert "preventSendBy=true" in wire.get_pdf("7").target
 
 
-def test_adding_a_tag_names_it_and_the_invoice_by_number():
+def test_adding_a_tag_names_it_and_the_invoice_by_number() -> None:
     assert ADD.body == {"name": "xTool-Uploaded", "object": {"id": 7, "objectName": "Invoice"}}
 
 
-def test_tags_themselves_are_never_deleted():
+def test_tags_themselves_are_never_deleted() -> None:
     assert REMOVE.path == "/TagRelation/9"
 
 
@@ -68,19 +68,19 @@ def test_tags_themselves_are_never_deleted():
 @pytest.mark.parametrize(
     "body", [{"objects": [{"id": "1"}]}, {"objects": {"id": "1"}}, {"id": "1"}]
 )
-def test_one_object_in_any_envelope(body: Any):
+def test_one_object_in_any_envelope(body: Any) -> None:
     assert wire.single(read(body))["id"] == "1"
 
 
-def test_a_list_may_carry_a_total():
+def test_a_list_may_carry_a_total() -> None:
     assert wire.many(read({"total": "1", "objects": [{"id": "1"}]})) == [{"id": "1"}]
 
 
-def test_an_empty_answer_to_a_removal_is_success():
+def test_an_empty_answer_to_a_removal_is_success() -> None:
     assert read(b"", request=REMOVE) is None
 
 
-def test_objects_null_in_a_list_is_a_bad_answer():
+def test_objects_null_in_a_list_is_a_bad_answer() -> None:
     with pytest.raises(errors.BadAnswerError):
         wire.many(read({"objects": None}))
 
@@ -112,7 +112,7 @@ def test_objects_null_in_a_list_is_a_bad_answer():
         (204, b"", errors.BadAnswerError),
     ],
 )
-def test_what_a_failed_reading_means(status: int, body: Any, expected: type[Exception]):
+def test_what_a_failed_reading_means(status: int, body: Any, expected: type[Exception]) -> None:
     with pytest.raises(errors.SevdeskError) as caught:
         read(body, status)
     assert type(caught.value) is expected
@@ -135,25 +135,25 @@ def test_what_a_failed_reading_means(status: int, body: Any, expected: type[Exce
         (200, {"error": {"message": "no"}}, errors.WriteUnconfirmedError),
     ],
 )
-def test_what_a_failed_write_means(status: int, body: Any, expected: type[Exception]):
+def test_what_a_failed_write_means(status: int, body: Any, expected: type[Exception]) -> None:
     with pytest.raises(errors.SevdeskError) as caught:
         read(body, status, ADD)
     assert type(caught.value) is expected
 
 
 @pytest.mark.parametrize("status", [404, 405, 409, 422])
-def test_a_removal_that_is_not_offered(status: int):
+def test_a_removal_that_is_not_offered(status: int) -> None:
     with pytest.raises(errors.RemovalRefusedError):
         read(b"{}", status, REMOVE)
 
 
-def test_support_gets_its_reference():
+def test_support_gets_its_reference() -> None:
     with pytest.raises(errors.RefusedError) as caught:
         read(envelope("no", 1, 422), 422)
     assert caught.value.params == {"status": "422", "message": "no", "reference": "u-1"}
 
 
-def test_sevdesks_text_is_bounded_and_on_one_line():
+def test_sevdesks_text_is_bounded_and_on_one_line() -> None:
     with pytest.raises(errors.RefusedError) as caught:
         read(envelope("a\n\x00\u202eb" + "x" * 5000, 1, 422), 422)
     message = caught.value.params["message"]
@@ -176,18 +176,18 @@ def test_sevdesks_text_is_bounded_and_on_one_line():
         ("٣", None),
     ],
 )
-def test_retry_after(header: str, seconds: float | None):
+def test_retry_after(header: str, seconds: float | None) -> None:
     assert answers.retry_after_seconds(header, NOW) == seconds
 
 
-def test_an_error_about_xml_data_asks_a_person():
+def test_an_error_about_xml_data_asks_a_person() -> None:
     with pytest.raises(errors.IncompleteEInvoiceError) as caught:
         read(envelope("Missing iban and bic", status=500), 500, XML)
     assert caught.value.kind is Kind.PRECONDITION
 
 
 @pytest.mark.parametrize("status", [500, 503])
-def test_an_error_of_getxml_without_a_message_is_an_outage(status: int):
+def test_an_error_of_getxml_without_a_message_is_an_outage(status: int) -> None:
     with pytest.raises(errors.UnavailableError):
         read(b"", status, XML)
 
@@ -196,7 +196,7 @@ def test_an_error_of_getxml_without_a_message_is_an_outage(status: int):
     "body",
     [envelope("gone", 151), envelope("No Model_TagRelation with the id 9 was found", None)],
 )
-def test_a_removal_of_what_is_gone_is_not_a_refusal(body: dict[str, Any]):
+def test_a_removal_of_what_is_gone_is_not_a_refusal(body: dict[str, Any]) -> None:
     with pytest.raises(errors.NotFoundError):
         read(body, 404, REMOVE)
 
@@ -213,42 +213,42 @@ def test_a_removal_of_what_is_gone_is_not_a_refusal(body: dict[str, Any]):
         "<?xml version='1.0'?><a>ü</a>".encode(),
     ],
 )
-def test_xml_in_any_wrapping(body: Any):
+def test_xml_in_any_wrapping(body: Any) -> None:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     document = answers.xml_bytes(XML, Answer(200, data), NOW)
     assert document == "<?xml version='1.0'?><a>ü</a>".encode()
 
 
 @pytest.mark.parametrize("body", [{"objects": None}, {"objects": []}, {"objects": "no"}, {"a": 1}])
-def test_an_answer_without_xml(body: Any):
+def test_an_answer_without_xml(body: Any) -> None:
     with pytest.raises(errors.BadAnswerError):
         answers.xml_bytes(XML, Answer(200, json.dumps(body).encode()), NOW)
 
 
-def test_half_a_character_in_xml_is_a_bad_answer():
+def test_half_a_character_in_xml_is_a_bad_answer() -> None:
     with pytest.raises(errors.BadAnswerError):
         answers.xml_bytes(XML, Answer(200, b'{"objects":"<a>\\ud800</a>"}'), NOW)
 
 
-def test_xml_above_ten_megabytes_is_too_large():
+def test_xml_above_ten_megabytes_is_too_large() -> None:
     body = json.dumps({"objects": "<" + "x" * wire.XML_BYTES}).encode()
     with pytest.raises(errors.AnswerTooLargeError) as caught:
         answers.xml_bytes(XML, Answer(200, body), NOW)
     assert caught.value.params["megabytes"] == "10"
 
 
-def test_a_pdf_that_is_none():
+def test_a_pdf_that_is_none() -> None:
     body = json.dumps({"objects": {"content": "aGFsbG8="}}).encode()
     with pytest.raises(errors.BadAnswerError):
         answers.pdf(wire.get_pdf("7"), Answer(200, body), NOW)
 
 
-def test_cut_off_gzip_is_a_bad_answer():
+def test_cut_off_gzip_is_a_bad_answer() -> None:
     with pytest.raises(errors.BadAnswerError):
         wire.unpack(gzip.compress(b"x" * 1000)[:-9], 10_000)
 
 
-def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit():
+def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit() -> None:
     bomb = gzip.compress(bytes(50_000_000))
     tracemalloc.start()
     with pytest.raises(errors.AnswerTooLargeError):
@@ -258,7 +258,7 @@ def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit():
     assert peak < 5_000_000
 
 
-def test_plain_bytes_pass_as_they_are():
+def test_plain_bytes_pass_as_they_are() -> None:
     assert wire.unpack(b"[1]", 3) == b"[1]"
 
 
@@ -287,7 +287,7 @@ def test_plain_bytes_pass_as_they_are():
         (True, None),
     ],
 )
-def test_amounts(value: object, expected: Decimal | None):
+def test_amounts(value: object, expected: Decimal | None) -> None:
     assert rows.amount(value) == expected
 
 
@@ -303,7 +303,7 @@ def test_amounts(value: object, expected: Decimal | None):
         ("soon", None),
     ],
 )
-def test_dates_keep_the_day_as_written(value: object, expected: date | None):
+def test_dates_keep_the_day_as_written(value: object, expected: date | None) -> None:
     assert rows.calendar_date(value) == expected
 
 
@@ -312,33 +312,33 @@ def test_dates_keep_the_day_as_written(value: object, expected: date | None):
     [("7", "7"), (7, "7"), (" 7 ", "7"), (None, ""), (True, ""), ("../7", ""), ({"id": 1}, ""),
      ("", ""), (-7, ""), (10**30, "")],
 )  # fmt: skip
-def test_ids(value: object, expected: str):
+def test_ids(value: object, expected: str) -> None:
     assert rows.identifier(value) == expected
 
 
-def test_the_due_date_follows_from_the_term():
+def test_the_due_date_follows_from_the_term() -> None:
     row = {"id": "1", "status": "200", "invoiceType": "RE",
            "invoiceDate": "2026-11-20T00:00:00+01:00", "timeToPay": "14"}  # fmt: skip
     assert rows.invoice(row).due_date == date(2026, 12, 4)
 
 
 @pytest.mark.parametrize("term", ["-1", "99999999", "x", None])
-def test_a_senseless_term_gives_no_due_date(term: object):
+def test_a_senseless_term_gives_no_due_date(term: object) -> None:
     row = {"id": "1", "status": "200", "invoiceType": "RE",
            "invoiceDate": "2026-11-20", "timeToPay": term}  # fmt: skip
     assert rows.invoice(row).due_date is None
 
 
-def test_a_person_is_named_first_name_first():
+def test_a_person_is_named_first_name_first() -> None:
     assert rows.contact({"id": "1", "surename": "Eva", "familyname": "Kern"}).name == "Eva Kern"
 
 
-def test_a_tag_name_is_not_trimmed():
+def test_a_tag_name_is_not_trimmed() -> None:
     assert rows.tag({"id": "1", "name": " xTool"}).name == " xTool"
 
 
 @pytest.mark.parametrize("missing", ["id", "tag", "object"])
-def test_a_relation_without_its_ends_is_broken(missing: str):
+def test_a_relation_without_its_ends_is_broken(missing: str) -> None:
     whole = {"id": "1", "tag": {"id": "2"}, "object": {"id": "3", "objectName": "Invoice"}}
     del whole[missing]
     listing = rows.parse_all([whole], rows.tag_relation)
@@ -356,7 +356,7 @@ def recorded(name: str) -> Answer:
     return Answer(200, json.dumps(sample).encode())
 
 
-def test_recorded_invoices_are_read():
+def test_recorded_invoices_are_read() -> None:
     payload = answers.read(wire.page("/Invoice"), recorded("LIVE-200-invoice-list"), NOW)
     listing = rows.parse_all(wire.many(payload), rows.invoice)
     assert listing.broken == ()
@@ -366,13 +366,13 @@ def test_recorded_invoices_are_read():
     ]
 
 
-def test_a_recorded_contact_is_read():
+def test_a_recorded_contact_is_read() -> None:
     payload = answers.read(wire.page("/Contact"), recorded("LIVE-200-contact"), NOW)
     contact = rows.contact(wire.single(payload))
     assert (contact.vat_number, contact.account) == ("DE999999999", "1303847")
 
 
-def test_a_recorded_document_is_read():
+def test_a_recorded_document_is_read() -> None:
     document = answers.xml_bytes(XML, recorded("LIVE-200-getXml-e-invoice"), NOW)
     assert document.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
 
@@ -385,18 +385,18 @@ def test_a_recorded_document_is_read():
         ("LIVE-404-getXml-unknown-id", errors.NotFoundError),
     ],
 )
-def test_recorded_errors_are_understood(name: str, expected: type[errors.SevdeskError]):
+def test_recorded_errors_are_understood(name: str, expected: type[errors.SevdeskError]) -> None:
     with pytest.raises(expected):
         answers.read(XML, recorded(name), NOW)
 
 
 @pytest.mark.parametrize("name", ["SPEC-200-tag-list", "SPEC-200-tagrelation-list"])
-def test_documented_lists_are_read(name: str):
+def test_documented_lists_are_read(name: str) -> None:
     parse: Any = rows.tag if name.endswith("tag-list") else rows.tag_relation
     payload = answers.read(TAGS, recorded(name), NOW)
     assert len(rows.parse_all(wire.many(payload), parse).rows) == 1
 
 
-def test_the_documented_answer_to_a_new_tag_is_read():
+def test_the_documented_answer_to_a_new_tag_is_read() -> None:
     payload = answers.read(ADD, recorded("SPEC-200-tag-factory-create"), NOW)
     assert rows.tag_relation(wire.single(payload)).id == "700"
