@@ -130,7 +130,7 @@ class EInvoiceBe:
             return outcomes.cannot_ask(_NAME)
         state = outcomes.text(answer.record(), "state")
         if not answer.ok or not state:
-            return outcomes.not_told(_NAME, answer)
+            return outcomes.not_told(_NAME, answer, not_there=_is_not_there(answer))
         if state == "TRANSIT":
             return outcomes.pending(state)
         if state not in ("SENT", "FAILED"):
@@ -200,7 +200,7 @@ class EInvoiceBe:
             answer = await self._wire.ask("DELETE", _path(provider_id))
         except NoAnswerError:
             return outcomes.ask_again(_NAME)
-        gone = answer.status == 404 or answer.record().get("is_deleted") is True
+        gone = _is_not_there(answer) or answer.record().get("is_deleted") is True
         return Absent() if gone else outcomes.ask_again(_NAME)
 
     async def _timeline(self, provider_id: str) -> list[dict[str, Any]]:
@@ -209,6 +209,11 @@ class EInvoiceBe:
         except NoAnswerError:
             return []
         return [outcomes.mapping(one) for one in outcomes.listing(answer.record().get("events"))]
+
+
+def _is_not_there(answer: Answer) -> bool:
+    """Whether the service itself says so. A proxy's 404, while it is restarted, proves nothing."""
+    return answer.status == 404 and "detail" in answer.record()
 
 
 def _path(provider_id: str) -> str:

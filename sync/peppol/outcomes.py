@@ -103,10 +103,13 @@ def cannot_ask(provider: str) -> DeliveryStatus:
     return DeliveryStatus(DeliveryState.UNKNOWN, "", reason)
 
 
-def not_told(provider: str, answer: Answer) -> DeliveryStatus:
-    """The provider's answer to the question for a status says nothing."""
+def not_told(provider: str, answer: Answer, *, not_there: bool | None = None) -> DeliveryStatus:
+    """The provider's answer to the question for a status says nothing.
+
+    `not_there`: whether it says that the document is not there; by default each 404 does.
+    """
     reason = refusal(provider, answer.status, "")
-    if reason is None and answer.status == 404:
+    if reason is None and (answer.status == 404 if not_there is None else not_there):
         reason = because("peppol.access_point.not_found", provider=provider)
     return DeliveryStatus(
         DeliveryState.UNKNOWN,

@@ -3,7 +3,8 @@
 Read from its public source (phax/phoss-ap, v0.12):
 
 - the SBDH instance id is chosen by us: it is the attempt's id, and `GET /status/{id}` with 404
-  means that the submission was never stored;
+  and an empty body means that the submission was never stored. A 404 with a body is not
+  phoss-ap's: a reverse proxy says so while phoss-ap is restarted, also just after it took one;
 - nothing keeps a second submission with the same id out: both are sent. The status of an id that
   is there twice is 404, as if it had never been stored. So each attempt has an id of its own, also
   when the same document is sent again after "absent": with the same id two copies would look like
@@ -107,7 +108,7 @@ class PhossAp:
         answer = await self._status(submission.attempt_id)
         if answer is None:
             return outcomes.ask_again(_NAME)
-        if answer.status == 404:
+        if answer.status == 404 and answer.body == b"":
             return Absent()
         status = _delivery(answer)
         if status.state is DeliveryState.UNKNOWN:

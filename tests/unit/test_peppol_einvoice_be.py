@@ -182,11 +182,24 @@ async def test_a_document_that_is_gone_is_absent(adapter: AccessPoint) -> None:
 
 @pytest.mark.parametrize(
     "answer",
+    [said(404), said(404, b"404 page not found\n"), said(404, {"error": "no route"})],
+    ids=str,
+)
+async def test_a_404_of_something_in_between_proves_nothing(answer: Answer) -> None:
+    """Only the service's own words say that a document is gone."""
+    found = await over(Scripted(answer)).find(with_provider_id(submission(), "doc_1"))
+    assert isinstance(found, CannotTell)
+    assert found.temporary
+
+
+@pytest.mark.parametrize(
+    "answer",
     [
         NoAnswerError(sent=False),
         said(200, {}),
         said(200, {"is_deleted": False}),
         said(400, {"detail": "Only draft documents can be deleted"}),
+        said(404, b"404 page not found\n"),
         said(500),
     ],
     ids=str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,14 +14,17 @@ from sync.peppol.access_point import (
     Absent,
     Accepted,
     AccessPoint,
+    CannotTell,
     DeliveryState,
     Found,
     LookupDown,
     Rejected,
     Unknown,
 )
+from sync.peppol.phoss_ap import PhossAp
+from sync.peppol.wire import Answer
 from tests.sandbox.access_points import Fault, PhossApStandIn
-from tests.unit.peppol_providers import connected, running
+from tests.unit.peppol_providers import Scripted, connected, running, said
 from tests.unit.peppol_support import (
     CANARY,
     RECEIVER,
@@ -112,6 +116,24 @@ async def test_what_was_never_stored_is_absent(
     sent = submission()
     await adapter.submit(sent, go, keep)
     assert await adapter.find(sent) == Absent()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        said(404, b"404 page not found\n"),
+        said(404, b"<html><title>404 Not Found</title></html>"),
+        said(404, {"status": 404, "error": "Not Found", "path": "/api/outbound/status/x"}),
+        said(404, None),
+    ],
+    ids=str,
+)
+async def test_a_404_of_something_in_between_proves_nothing(answer: Answer) -> None:
+    """A reverse proxy says it while phoss-ap itself is restarted; phoss-ap's own has no body."""
+    scripted: Any = Scripted(answer)
+    found = await PhossAp(scripted).find(submission())
+    assert isinstance(found, CannotTell)
+    assert found.temporary
 
 
 async def test_a_rejection_by_the_receivers_side_is_a_failed_delivery(
