@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sync.delivery import IN_FLIGHT, UNSENT
@@ -205,6 +205,16 @@ def plan(snapshot: Snapshot) -> Plan:
         considered=len(wanted),
         forget=_forget(snapshot),
     )
+
+
+def agreed(first: Plan, second: Plan) -> Plan:
+    """The plan of the second reading, without removals of tags that the first did not show.
+
+    Each list may lack a row: what only one of them shows is looked at again by the next poll.
+    """
+    shown = {reexport.record.invoice_id for reexport in first.reexports}
+    both = tuple(r for r in second.reexports if r.record.invoice_id in shown)
+    return replace(second, reexports=both)
 
 
 type Judged = tuple[InvoiceRecord, InvoiceRow, Judgement]

@@ -76,7 +76,8 @@ class Round:
         if plan.reexports and not plan.lost:
             # A removal decides that something is sent again, so two readings must agree on it.
             relations, names = await read_relations(self._book, sevdesk)
-            plan = planner.plan(replace(snapshot, relations=relations, tag_names=names))
+            second = planner.plan(replace(snapshot, relations=relations, tag_names=names))
+            plan = planner.agreed(plan, second)
         self._count(
             seen=plan.considered,
             to_import=self._before + len(plan.imports),

@@ -50,10 +50,10 @@ class Trouble(Base):
         self._run(minutes)
         self.did("sevDesk fails", fault.times < times)
 
-    @rule(nth=NTH)
-    def a_list_misses_a_row(self, nth: int) -> None:
-        """Once: another person took a tag off while the list was read."""
-        self.world.sevdesk.missed.append(nth)
+    @rule(nth=NTH, second=st.booleans())
+    def a_list_misses_a_row(self, nth: int, second: bool) -> None:
+        """Once: another person took a tag off while the first or the second list was read."""
+        self.world.sevdesk.missed += [None, nth] if second else [nth]
         self.do(self.engine.poll())
         self.did("a list misses a row", not self.world.sevdesk.missed)
         self.world.sevdesk.missed.clear()

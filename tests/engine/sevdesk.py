@@ -68,7 +68,8 @@ class SevdeskAccount:
     log: list[str] = field(default_factory=list)
     foreign_tokens: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
-    missed: list[int] = field(default_factory=list)  # rows that the next lists leave out, by number
+    # Rows that the next lists leave out, by number; None: that list is whole.
+    missed: list[int | None] = field(default_factory=list)
     bare: list[str] = field(default_factory=list)  # invoices whose last tag xTool itself took off
     invoices: dict[str, Invoice] = field(default_factory=dict)
     contacts: dict[str, ContactRow] = field(default_factory=dict)
@@ -326,8 +327,9 @@ def _without_the_missed(
 ) -> list[TagRelation]:
     """As pages by offset leave a row out when one before it is deleted between two pages."""
     rows = list(relations)
-    if account.missed and rows:
-        del rows[account.missed.pop(0) % len(rows)]
+    left_out = account.missed.pop(0) if account.missed and rows else None
+    if left_out is not None:
+        del rows[left_out % len(rows)]
     return rows
 
 
