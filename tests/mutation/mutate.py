@@ -59,10 +59,10 @@ def variants(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.Constant(value=bool()):
             yield ast.Constant(not node.value)
-        case ast.Constant(value=int() | float()):
-            yield ast.Constant(node.value + 1)
-        case ast.Constant(value=str()) if node.value:
-            yield ast.Constant(f"{node.value}?")
+        case ast.Constant(value=int() | float() as number):
+            yield ast.Constant(number + 1)
+        case ast.Constant(value=str(text)) if text:
+            yield ast.Constant(f"{text}?")
         case ast.Constant(value=None):
             yield ast.Constant(0)
         case ast.IfExp():

@@ -15,7 +15,7 @@ import httpx
 import yaml
 from httpx_aiohttp import AiohttpTransport
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 
@@ -60,7 +60,7 @@ class Contract:
     def __init__(self, path: Path, base_path: str = "") -> None:
         self.document = yaml.safe_load(path.read_text("utf-8"))
         self.base_path = base_path
-        resource = Resource(contents=self.document, specification=DRAFT202012)
+        resource = DRAFT202012.create_resource(self.document)
         self.registry: Registry = Registry().with_resource("urn:openapi", resource)
 
     def problems(self, exchange: Exchange) -> Iterator[str]:

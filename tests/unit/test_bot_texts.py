@@ -99,7 +99,7 @@ def entries(language: str) -> dict[str, tuple[str, ...]]:
             continue
         key = message.id if isinstance(message.id, str) else message.id[0]
         forms = message.string if isinstance(message.string, list | tuple) else (message.string,)
-        found[key] = tuple(forms)
+        found[key] = tuple(form or "" for form in forms)
     return found
 
 
@@ -182,7 +182,7 @@ def test_no_entry_is_empty(language: str) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_plural_entries_have_two_forms(language: str) -> None:
-    plural = {m.id[0]: m.string for m in CATALOGUES[language] if not isinstance(m.id, str)}
+    plural = {m.id[0]: m.string or () for m in CATALOGUES[language] if not isinstance(m.id, str)}
     assert {key: len(forms) for key, forms in plural.items()} == dict.fromkeys(plural, 2)
 
 

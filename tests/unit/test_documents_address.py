@@ -281,7 +281,9 @@ def test_an_own_peppol_address_in_the_invoice_goes_before_the_vat_number() -> No
 TEXT = st.text(max_size=40)
 SCHEMES = st.sampled_from(["0204", "0088", "0208", "9930", "EM", "9958", "1234", "", "٠٢٠٤"])
 NUMBERS = st.one_of(TEXT, st.from_regex(r"[A-Z]{2}[0-9]{8,12}", fullmatch=True))
-ANSWERS = st.sampled_from([TAKES, TAKES_NOTHING, NOT_THERE, NOT_SURE, DOWN])
+ANSWERS: st.SearchStrategy[Lookup] = st.sampled_from(
+    [TAKES, TAKES_NOTHING, NOT_THERE, NOT_SURE, DOWN]
+)
 
 
 @st.composite

@@ -8,7 +8,7 @@ import pytest
 
 from sync import delivery, listening
 from sync.delivery import Policy, Step
-from sync.model import PeppolResponse, ResponseKind
+from sync.model import InvoiceRecord, PeppolResponse, ResponseKind
 from sync.peppol.access_point import DeliveryState, DeliveryStatus, Response
 from tests.unit.engine_support import HOUR, MINUTE, NOW, S, attempt, record
 
@@ -16,7 +16,7 @@ MLS, BUYER = ResponseKind.MLS, ResponseKind.INVOICE_RESPONSE
 POLICY = Policy()
 
 
-def sent(*answers: tuple[ResponseKind, str]):
+def sent(*answers: tuple[ResponseKind, str]) -> InvoiceRecord:
     told = tuple(PeppolResponse(kind=kind, code=code, at=NOW) for kind, code in answers)
     return record(S.SENT, state_since=NOW, responses=told, attempt=attempt(provider_id="p-1"))
 

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import structlog
@@ -15,6 +15,7 @@ from slack_bolt.middleware.request_verification.async_request_verification impor
     AsyncRequestVerification,
 )
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 
 from sync import log
 from sync.log import configure_logging, redact, register_secrets
@@ -186,11 +187,18 @@ def test_a_long_field_is_cut(lines: io.StringIO) -> None:
 async def test_bolt_does_not_log_the_body_of_a_request_with_a_wrong_signature(
     lines: io.StringIO,
 ) -> None:
+    async def believed() -> BoltResponse:
+        raise AssertionError("the request was taken for Slack's")
+
     body = "payload=%7B%22value%22%3A%22c4nary%22%7D"
     middleware = AsyncRequestVerification(signing_secret="s3cret")
-    headers = {"x-slack-signature": ["v0=bad"], "x-slack-request-timestamp": ["1"]}
+    headers: dict[str, str | Sequence[str]] = {
+        "x-slack-signature": ["v0=bad"],
+        "x-slack-request-timestamp": ["1"],
+    }
+    request = AsyncBoltRequest(body=body, headers=headers)
     response = await middleware.async_process(
-        req=AsyncBoltRequest(body=body, headers=headers), resp=None, next=None
+        req=request, resp=BoltResponse(status=404), next=believed
     )
     assert response.status == 401
     assert "wrong signature" in lines.getvalue()

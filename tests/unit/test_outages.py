@@ -15,6 +15,7 @@ from sync.model import ConnectionState, Event, EventKind
 from sync.outages import OUTAGES, note_outage, tell_outages
 from sync.store.organisation import Organisation
 from sync.store.redis import Clients
+from sync.store.scripts import OUTAGE
 from tests.unit.bot_support import connection
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -87,19 +88,19 @@ async def test_whoever_is_not_connected_is_not_told(ports: Any) -> None:
 async def test_a_sweep_that_dies_half_way_leaves_the_rest_to_the_next(
     ports: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, told = outages.OUTAGE, []
+    told: list[tuple[Any, ...]] = []
 
     async def dies(*args: Any) -> Any:
         if told:
             raise StoreError("away again")
         told.append(args)
-        return await real.run(*args)
+        return await OUTAGE.run(*args)
 
     monkeypatch.setattr(outages, "OUTAGE", SimpleNamespace(run=dies))
     await note_outage(ports, LONG)
     with pytest.raises(StoreError):
         await tell_outages(ports)
-    monkeypatch.setattr(outages, "OUTAGE", real)
+    monkeypatch.setattr(outages, "OUTAGE", OUTAGE)
     await tell_outages(ports)
     assert [len(await ports.told(org)) for org in ("T1", "T2")] == [1, 1]
     assert not await ports.clients.redis.zcard(OUTAGES)

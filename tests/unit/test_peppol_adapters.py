@@ -60,7 +60,8 @@ LOOKING = [one for one in PROVIDERS if one.name != "phoss-ap"]
 
 @pytest.fixture(params=PROVIDERS, ids=by_name)
 def provider(request: pytest.FixtureRequest) -> Provider:
-    return request.param
+    given: Provider = request.param
+    return given
 
 
 @pytest.fixture

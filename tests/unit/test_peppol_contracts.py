@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import httpx
 import pytest
@@ -100,7 +101,7 @@ async def test_each_call_of_einvoice_be_was_made() -> None:
     ({"status": 418}, "status 418"),
     ({"body": b'{"id": 5}'}, "5 is not of type"),
 ])  # fmt: skip
-async def test_the_check_itself_sees_what_is_wrong(change: dict, told: str) -> None:
+async def test_the_check_itself_sees_what_is_wrong(change: dict[str, Any], told: str) -> None:
     contract = einvoice_be_contract()
     good = next(one for one in await einvoice_be_traffic() if one.path.endswith("/send"))
     assert list(contract.problems(good)) == []

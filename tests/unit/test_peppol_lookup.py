@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import dns.rcode
 import httpx
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 from hypothesis import given
 from hypothesis import strategies as st
@@ -289,7 +291,7 @@ async def test_metadata_that_stands_elsewhere_is_followed_once(world: World) -> 
     await elsewhere.start()
     elsewhere.register(RECEIVER, Listing(doctypes.BIS_INVOICE))
     quoted = smp._group_url(elsewhere.url, RECEIVER)
-    type_id = smp.quote(doctypes.qualified_doctype(doctypes.BIS_INVOICE), safe="")
+    type_id = quote(doctypes.qualified_doctype(doctypes.BIS_INVOICE), safe="")
     world.smp.register(
         RECEIVER, Listing(doctypes.BIS_INVOICE, redirect=f"{quoted}/services/{type_id}")
     )
@@ -306,8 +308,8 @@ async def test_metadata_that_points_inside_is_not_followed(world: World) -> None
 
 
 async def test_a_name_that_leads_inside_is_not_connected_to() -> None:
-    class Inside(smp.AbstractResolver):
-        async def resolve(self, host: str, port: int = 0, family: int = 0) -> list:
+    class Inside(AbstractResolver):
+        async def resolve(self, host: str, port: int = 0, family: int = 0) -> list[ResolveResult]:
             return [{"hostname": host, "host": "10.0.0.8", "port": port, "family": 2,
                      "proto": 0, "flags": 0}]  # fmt: skip
 
@@ -336,7 +338,9 @@ async def test_the_client_for_smps_resolves_names_this_way(
 ) -> None:
     resolved: list[str] = []
 
-    async def resolve(self: object, host: str, port: int = 0, family: int = 0) -> list:
+    async def resolve(
+        self: object, host: str, port: int = 0, family: int = 0
+    ) -> list[ResolveResult]:
         resolved.append(host)
         raise OSError("the name leads to no public address")
 

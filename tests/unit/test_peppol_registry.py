@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,8 @@ async def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_each_code_has_a_kind_and_its_parameters(code: str) -> None:
     kind, names = CODES[code]
-    reason = because(code, **dict.fromkeys(names, "x"))
+    given: dict[str, Any] = dict.fromkeys(names, "x")
+    reason = because(code, **given)
     assert reason.kind is kind
     assert isinstance(kind, Kind)
     assert set(reason.params) == set(names)

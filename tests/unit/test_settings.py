@@ -36,14 +36,15 @@ def test_defaults_are_those_of_the_documentation(environment: Environment) -> No
     assert (settings.peppol_provider, settings.peppol_lookup) == ("recommand", "auto")
     assert (settings.data_dir, settings.tag) == (Path(".xtool"), "xTool")
     assert (settings.poll_seconds, settings.retry_seconds, settings.sevdesk_rps) == (300, 5, 4)
-    assert settings.redis_url is settings.encryption_keys is settings.peppol_sender_id is None
+    not_set = (settings.redis_url, settings.encryption_keys, settings.peppol_sender_id)
+    assert not_set == (None, None, None)
 
 
 def test_an_empty_variable_counts_as_not_set(environment: Environment) -> None:
     environment(XTOOL_POLL_SECONDS="", REDIS_URL="", PEPPOL_SENDER_ID="", PEPPOL_API_URL="")
     settings = Settings.load()
     assert settings.poll_seconds == 300
-    assert settings.redis_url is settings.peppol_sender_id is None
+    assert (settings.redis_url, settings.peppol_sender_id) == (None, None)
 
 
 def test_the_senders_peppol_id_is_parsed(environment: Environment) -> None:

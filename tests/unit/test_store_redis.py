@@ -26,7 +26,7 @@ from sync.embedded import EmbeddedStore
 from sync.errors import ConfigurationError, Kind, StoreError
 from sync.store.durability import weakest
 from sync.store.failures import classify, store_errors
-from sync.store.redis import Clients, Durability, check_url, hash_tag
+from sync.store.redis import Clients, Durability, StoreRedis, check_url, hash_tag
 
 CANARY = "c4nary-s3cret"
 
@@ -130,7 +130,7 @@ async def test_a_store_that_is_not_there_is_a_store_error(tmp_path: Path) -> Non
     clients = Clients(f"unix://{tmp_path / 'nothing.sock'}")
     for client in (clients.redis, clients.exact, clients.blobs):
         with pytest.raises(StoreError) as caught:
-            await client.ping()
+            await client.execute_command("PING")
         assert (caught.value.reason_code, caught.value.kind) == (
             "store.unavailable",
             Kind.TRANSIENT,
@@ -157,8 +157,8 @@ async def test_a_wrong_command_stays_what_it_is(clients: Clients) -> None:
         (TryAgainError("Multiple keys request during rehashing of slot"), "store.unavailable"),
         (MovedError("1234 127.0.0.1:7001"), "store.unavailable"),
         (ClusterError("TTL exhausted."), "store.unavailable"),
-        (SlotNotCoveredError('Slot "1" not covered by the cluster.'), "store.unavailable"),
-        (RedisClusterException("All slots are not covered after query"), "store.unavailable"),
+        (SlotNotCoveredError('Slot "1" not covered by the cluster.'), "store.unavailable"),  # type: ignore[no-untyped-call]
+        (RedisClusterException("All slots are not covered after query"), "store.unavailable"),  # type: ignore[no-untyped-call]
         (ResponseError("BUSY Valkey is busy running a script."), "store.unavailable"),
         (ResponseError("UNBLOCKED force unblock from blocking"), "store.unavailable"),
         (AuthenticationError("invalid username-password pair"), "store.unavailable"),
@@ -186,7 +186,7 @@ def test_mistakes_are_not_classed(error: Exception) -> None:
 async def test_an_error_does_not_show_the_url(tmp_path: Path) -> None:
     clients = Clients(f"redis://user:{CANARY}@127.0.0.1:1/0")
     with pytest.raises(StoreError) as caught:
-        await clients.exact.ping()
+        await clients.exact.execute_command("PING")
     shown = f"{caught.value!r} {caught.value.__cause__!r}"
     assert CANARY not in shown
     assert caught.value.__cause__ is None
@@ -225,7 +225,9 @@ async def test_each_kind_of_url_makes_clients(url: str, cluster: bool) -> None:
 
 
 def test_tls_checks_the_certificate() -> None:
-    pool = Clients("rediss://localhost").exact.connection_pool
+    client = Clients("rediss://localhost").exact
+    assert isinstance(client, StoreRedis)
+    pool: Any = client.connection_pool
     connection = pool.make_connection()
     assert connection.ssl_context.cert_reqs.name == "CERT_REQUIRED"
     assert connection.ssl_context.check_hostname
@@ -347,9 +349,9 @@ async def test_a_server_that_does_not_know_waitaof_is_found_out(
 
 async def test_a_write_that_is_not_there_any_more_is_not_safe(clients: Clients) -> None:
     """Between the write and the question another server took over that never saw it."""
-    await clients.exact.hset("{a}:k", "d", "mine")
+    await clients.exact.execute_command("HSET", "{a}:k", "d", "mine")
     assert await clients.secure("{a}:k", "mine") == ""
-    await clients.exact.hset("{a}:k", "d", "another's, of the same version")
+    await clients.exact.execute_command("HSET", "{a}:k", "d", "another's, of the same version")
     assert await clients.secure("{a}:k", "mine") == "write"
     await clients.exact.delete("{a}:k")
     assert await clients.secure("{a}:k", "mine") == "write"
@@ -363,9 +365,9 @@ async def test_a_lost_write_is_noticed_also_where_the_new_server_has_no_file(
         clients = Clients(url)
         assert (await clients.durability()).waitaof
         await clients.exact.config_set("appendonly", "no")
-        await clients.exact.hset("{a}:k", "d", "another's")
+        await clients.exact.execute_command("HSET", "{a}:k", "d", "another's")
         assert await clients.secure("{a}:k", "mine") == "write"
-        await clients.exact.hset("{a}:k", "d", "mine")
+        await clients.exact.execute_command("HSET", "{a}:k", "d", "mine")
         assert await clients.secure("{a}:k", "mine") == ""
         await clients.aclose()
 
@@ -392,6 +394,7 @@ async def test_a_connection_that_is_lost_half_way_leaves_no_half_of_a_transactio
     clients: Clients, piece: int
 ) -> None:
     """After a lost connection the next command goes over a new one, which knows of no MULTI."""
+    assert isinstance(clients.exact, StoreRedis)
     pool: Any = clients.exact.connection_pool
     usual: Any = pool.connection_class
 
@@ -406,7 +409,7 @@ async def test_a_connection_that_is_lost_half_way_leaves_no_half_of_a_transactio
 
     pool.connection_class = Lost
     pool.connection_kwargs["socket_timeout"] = 0.5
-    await clients.exact.ping()
+    await clients.exact.execute_command("PING")
     Lost.left = piece
     keys = [f"{{a}}:{number}" for number in range(3)]
     commands: list[tuple[Any, ...]] = [("MULTI",), *(("SET", key, "1") for key in keys), ("EXEC",)]

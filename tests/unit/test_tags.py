@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_a_tag_was_seen_by_a_list_or_by_an_answer(
 
 
 @pytest.mark.parametrize("changes", [{"tag_pending": True}, {"tagged_at": NOW, "tag_seen": False}])
-def test_nothing_vanishes_while_it_is_written(changes: dict[str, object]) -> None:
+def test_nothing_vanishes_while_it_is_written(changes: dict[str, Any]) -> None:
     assert tags.vanished(record(**changes), NOW, HALF_A_MINUTE) is False
 
 
