@@ -15,7 +15,7 @@ import asyncio
 import copy
 import random
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,7 +26,7 @@ from redis.exceptions import ResponseError
 
 from sync.store.redis import Clients, StorePipeline, StoreRedis, store_errors
 
-type Command = tuple[tuple[Any, ...], dict[str, Any]]
+type Command = tuple[tuple[Any, ...], Mapping[str, Any]]
 
 
 class Turns:
@@ -49,9 +49,9 @@ class Line:
     """One connection. Whoever sends reads the answers before anybody else can send."""
 
     def __init__(self, url: str, *, decode: bool) -> None:
-        kind = {"encoding": "utf-8"} if decode else {}
+        encoding = "utf-8" if decode else None
         parse: Any = Parser.parse_error
-        self._reader = hiredis.Reader(replyError=parse, notEnoughData=..., **kind)
+        self._reader = hiredis.Reader(replyError=parse, encoding=encoding, notEnoughData=...)
         self._packer = HiredisRespSerializer()
         self._socket = _connect(url)
         self.calls = 0
@@ -142,10 +142,10 @@ class DirectPipeline(StorePipeline):
         return [_shaped(self.response_callbacks, answer, command) for answer, command in pairs]
 
 
-def _shaped(callbacks: dict[Any, Callable[..., Any]], answer: Any, command: Command) -> Any:
+def _shaped(callbacks: Mapping[Any, Callable[..., Any]], answer: Any, command: Command) -> Any:
     """The answer as redis-py gives it."""
     args, options = command
-    options.pop("keys", None)
+    options = {name: value for name, value in options.items() if name != "keys"}
     if args[0] not in callbacks or isinstance(answer, Exception):
         return answer
     return callbacks[args[0]](answer, **options)

@@ -17,6 +17,7 @@ from typing import Any
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant
+from structlog.typing import EventDict
 
 from sync.model import ConnectionState
 from sync.peppol.access_point import Webhook
@@ -55,7 +56,7 @@ class Ground:
         """As `uuid.uuid4`, in the same order in each example."""
         return uuid.UUID(int=self._chance.getrandbits(128), version=4)
 
-    def log(self, _logger: Any, method: str, fields: dict[str, Any]) -> dict[str, Any]:
+    def log(self, _logger: Any, method: str, fields: EventDict) -> EventDict:
         """A processor of structlog: what is logged as our own mistake is a finding."""
         known = fields["event"] == "submit"  # an adapter that raises is one of the behaviours
         if method in ("error", "exception", "critical") and not known:

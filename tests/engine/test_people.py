@@ -502,7 +502,7 @@ async def test_erasing_leaves_other_organisations_alone(world: World, engine: En
     await engine.service.connect(OTHER, "other-token", ME)
     await engine.service.erase(ORG)
     redis = engine.ports.clients.redis
-    assert await redis.smembers(ORGS) == {OTHER}
+    assert await redis.execute_command("SMEMBERS", ORGS) == {OTHER}
     assert await redis.get(account_owner("200")) == OTHER
     assert await engine.service.connection(OTHER) is not None
 
@@ -573,7 +573,7 @@ async def test_an_organisation_that_the_list_forgot_is_on_it_after_a_poll(
 ) -> None:
     """The list is on another node of a cluster; a fail-over there may lose the entry."""
     clients = engine.ports.clients
-    await clients.exact.srem(ORGS, ORG)
+    await clients.exact.execute_command("SREM", ORGS, ORG)
     assert ORG not in await organisations(clients)
     await engine.poll()
     assert ORG in await organisations(clients)

@@ -24,6 +24,7 @@ from sync.peppol.access_point import Absent, Accepted, CannotTell, DeliveryState
 from sync.service import Service
 from sync.settling import Settler
 from sync.store import records
+from sync.store.scripts import TRANSITION
 from sync.submitting import Submitter
 from sync.tagging import Tagger
 from tests.engine.machine import EngineMachine
@@ -45,12 +46,10 @@ def sabotage(act: Callable[[Patch], None]) -> Callable[[Patch], None]:
 def no_compare_and_set(patch: Patch) -> None:
     """Whoever writes last wins."""
     check = "if version ~= ARGV[3] then return -1 end"
-    assert check in records.TRANSITION.text
-    text = records.TRANSITION.text.replace(check, "")
+    assert check in TRANSITION.text
+    text = TRANSITION.text.replace(check, "")
     digest = "0" * 40  # not known to the server, so the text is sent
-    patch.setattr(
-        records, "TRANSITION", dataclasses.replace(records.TRANSITION, text=text, digest=digest)
-    )
+    patch.setattr(records, "TRANSITION", dataclasses.replace(TRANSITION, text=text, digest=digest))
 
 
 @sabotage
@@ -63,7 +62,7 @@ def attempt_is_not_written_before_the_request(patch: Patch) -> None:
         async def nothing(before: InvoiceRecord, after: InvoiceRecord, **_: Any) -> InvoiceRecord:
             return after
 
-        self._book.write = nothing  # type: ignore[method-assign]
+        self._book.write = nothing  # type: ignore[assignment, method-assign]
         try:
             return await claim(self, record, company)
         finally:

@@ -43,7 +43,7 @@ IDLE = Counter({"tag_relations": 1, "invoices": 2})
 
 
 async def settled(world: World, engine: Engine, **time: float) -> None:
-    await world.run_for(engine, **(time or {"minutes": 21}))
+    await world.run_until(engine, world.clock() + timedelta(**(time or {"minutes": 21})))
 
 
 # ---- requests ---------------------------------------------------------------------------
