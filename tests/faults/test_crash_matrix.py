@@ -15,7 +15,7 @@ import pytest
 
 from tests.faults.processes import Launcher
 from tests.faults.traps import SPRUNG
-from tests.faults.world import Tenant, World, open_world
+from tests.faults.world import LOOK_AT_ALL, Tenant, World, open_world, register_receivers
 from tests.sandbox.access_points import Fault
 
 pytestmark = pytest.mark.faults
@@ -72,6 +72,7 @@ BEHAVIOURS = (
     Fault.GARBAGE,
 )
 LOSING = (Fault.LOST_ANSWER, Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.RESET, Fault.GARBAGE)
+PENDING = 3  # status calls before the end, so that a look-up does not find it delivered already
 AT_ONCE = 3  # worlds of one access point: most of a cell is waiting
 
 
@@ -100,7 +101,7 @@ async def run_cell(world: World, tenant: Tenant, point: str, behaviour: Fault) -
         await world.decide()
         return not doomed.alive
 
-    await world.until(dead, 30, f"killed {point}, {behaviour}")
+    await world.until(dead, 40, f"killed {point}, {behaviour}", LOOK_AT_ALL)
     assert doomed.logged(SPRUNG), f"the worker ended otherwise: {doomed.log()[-3:]}"
     survivor = world.start()
     await world.until_decided(40)
@@ -115,6 +116,7 @@ async def run_matrix(
 ) -> None:
     """Die in all cells in one world, then check the promises."""
     async with open_world(directory, launcher, provider) as world:
+        register_receivers(world.access_point, PENDING)
         tenant = await world.connect()
         await world.finish_first_sync(tenant)
         for cell in chosen:

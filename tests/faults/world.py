@@ -49,6 +49,7 @@ RESTING = frozenset(
     }
 )
 LOOK_EVERY = 0.03  # seconds between two looks at a condition
+LOOK_AT_ALL = 0.1  # where each look reads all records
 
 
 def stand_in(provider: str) -> StandIn:
@@ -155,7 +156,11 @@ class World:
     # ---- waiting ----------------------------------------------------------------------------
 
     async def until(
-        self, condition: Callable[[], bool | Awaitable[bool]], seconds: float, what: str
+        self,
+        condition: Callable[[], bool | Awaitable[bool]],
+        seconds: float,
+        what: str,
+        every: float = LOOK_EVERY,
     ) -> float:
         """Wait for a condition, no longer than it takes; fails after `seconds`.
 
@@ -168,11 +173,11 @@ class World:
                 return time.monotonic() - began
             if time.monotonic() - began > seconds:
                 pytest.fail(f"not within {seconds:g} s: {what}\n{await self.describe()}")
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(every)
 
     async def until_quiet(self, seconds: float = 30.0) -> float:
         """Wait until nothing is left to do."""
-        return await self.until(self.is_quiet, seconds, "everything is settled")
+        return await self.until(self.is_quiet, seconds, "everything is settled", LOOK_AT_ALL)
 
     async def until_decided(self, seconds: float = 30.0) -> float:
         """As `until_quiet`, with a person who looks up what nobody else can know."""
@@ -180,7 +185,7 @@ class World:
         async def decided() -> bool:
             return not await self.decide() and await self.is_quiet()
 
-        return await self.until(decided, seconds, "everything is settled and decided")
+        return await self.until(decided, seconds, "all is settled and decided", LOOK_AT_ALL)
 
     async def decide(self) -> int:
         """Answer what a person is asked about an unconfirmed invoice; how many were asked about.
@@ -403,9 +408,9 @@ def usual_settings(
     }
 
 
-def register_receivers(access_point: StandIn) -> None:
-    """A hotel that takes everything after one status call, and one that rejects everything."""
-    access_point.register(HOTEL, *TYPES, pending_polls=1)
+def register_receivers(access_point: StandIn, pending: int = 1) -> None:
+    """A hotel that takes everything after some status calls, and one that rejects everything."""
+    access_point.register(HOTEL, *TYPES, pending_polls=pending)
     access_point.register(REJECTING_RECEIVER, *TYPES, rejects=1_000_000)
 
 
