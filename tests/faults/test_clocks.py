@@ -32,7 +32,7 @@ class Gate:
         self.shut = True
         self.opened = asyncio.Event()
         self._around: Callable[..., Awaitable[web.Response]] = world.access_point.around
-        world.access_point.around = self._held  # type: ignore[method-assign]
+        world.access_point.around = self._held  # type: ignore[assignment, method-assign]
 
     async def _held(self, *args: Any) -> web.Response:
         if self.shut:

@@ -38,7 +38,7 @@ def faulty(access_point: StandIn, share: float, dice: random.Random) -> Iterator
     def next_fault(*_: object) -> Fault:
         return dice.choice(FAULTS) if dice.random() < share else Fault.NONE
 
-    access_point.next_fault = next_fault  # type: ignore[method-assign]
+    access_point.next_fault = next_fault  # type: ignore[assignment, method-assign]
     yield
     del access_point.next_fault
 

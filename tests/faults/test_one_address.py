@@ -35,7 +35,7 @@ class Pair:
     def follows(self) -> bool:
         """Whether the replica has everything, and the primary knows."""
         told = self.primary.info("replication")
-        return told["connected_slaves"] == 1 and told["slave0"]["state"] == "online"
+        return bool(told["connected_slaves"] == 1 and told["slave0"]["state"] == "online")
 
     def lead_to(self, node: Node) -> None:
         """New connections go there; the old ones stay where they are."""

@@ -24,6 +24,7 @@ from tests.faults.test_store_trouble import PAUSED, RESUMED
 from tests.faults.web import Webs
 from tests.faults.world import World
 from tests.sandbox.slack import FakeSlack
+from tests.sandbox.slack.workspace import Message
 from tests.scenarios.conftest import ORG, SECRET, Surface
 from tests.scenarios.fake_service import FakeService
 from tests.scenarios.test_slack_install import install
@@ -53,7 +54,10 @@ async def asks(world: World, webs: Webs, invoice: str) -> list[str]:
         slack.click("invoice_retry", value=invoice),
     ):
         assert (delivery.status, delivery.error) == (200, "")
-    answers = lambda: slack.ephemerals("admin")[before:]  # noqa: E731
+
+    def answers() -> list[Message]:
+        return slack.ephemerals("admin")[before:]
+
     await world.until(lambda: len(answers()) == 2, 30, "both are answered")
     return [message.all_text for message in answers()]
 

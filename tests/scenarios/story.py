@@ -296,7 +296,8 @@ class Stage:
         everywhere = self._world.slack.messages("invoices")
         found = [m for m in everywhere if number in m.all_text]
         own = [m for m in found if not m.is_reply]
-        return (own or found or [None])[-1]
+        newest = (own or found)[-1:]
+        return newest[0] if newest else None
 
     def _text(self, message: Message | None, invoice: Invoice) -> str:
         if message is None or not message.is_reply:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    given = {
+    given: dict[str, Any] = {
         "slack_bot_token": None,
         "slack_client_id": "111.222",
         "slack_client_secret": "client-secret-of-the-sandbox",

@@ -119,8 +119,11 @@ async def test_removing_the_tags_sends_again(world: World) -> None:
     invoice = world.seeded.unpaid[0]
     await until_tagged(world, invoice, "xTool-Peppol-Sent")
     world.seeded.account.untag(invoice)
-    count = lambda: world.access_point.count("9930:DE136695976", invoice.number or "")  # noqa: E731
-    await world.until(lambda: count() == 2, SECONDS)
+
+    def sent_twice() -> bool:
+        return world.access_point.count("9930:DE136695976", invoice.number or "") == 2
+
+    await world.until(sent_twice, SECONDS)
     await until_tagged(world, invoice, "xTool-Peppol-Sent")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.sandbox.seed import SENDER
@@ -14,7 +16,7 @@ INVOICES = 300
 @pytest.mark.slow
 @pytest.mark.timeout(2400)
 async def test_no_invoice_fails_at_a_limit_and_little_is_wasted(
-    record_property: pytest.RecordProperty,
+    record_property: Callable[[str, object], None],
 ) -> None:
     async with stand_ins(poll_seconds=60, sevdesk_rps=4) as world, world.app():
         await connect(world)

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import io
 import time
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import aiohttp
@@ -140,7 +141,8 @@ async def test_a_request_whose_listener_nobody_has_logs_no_body(
 async def test_bolt_itself_logs_no_body_of_a_forged_request(
     surface: Surface, every_log: pytest.LogCaptureFixture
 ) -> None:
-    headers = signed(surface, COMMAND, **{"X-Slack-Signature": "v0=" + "0" * 64})
+    forged = signed(surface, COMMAND, **{"X-Slack-Signature": "v0=" + "0" * 64})
+    headers: dict[str, str | Sequence[str]] = {**forged}
     app = bolt_app(surface.bot.deps, SECRET)
     answer = await app.async_dispatch(AsyncBoltRequest(body=COMMAND, headers=headers))
     assert answer.status == 401
