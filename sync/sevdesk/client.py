@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -53,6 +53,7 @@ PAGE_LIMIT: Final = 500  # pages of one list; half a million rows
 DEFAULT_ROWS: Final = 100  # a page where sevDesk does not look at `limit`: more may follow
 OVERLAP_ROWS: Final = 20  # rows that a page shares with the one before, to notice shifts
 LIST_TRIES: Final = 3  # how often a list that shifts under our hands is begun anew
+ROWS_AT_ONCE: Final = 250  # that are parsed in one turn of the event loop
 
 _RATE_LIMITED: Final = 429
 _OUTAGE: Final = frozenset({502, 503, 504})
@@ -134,16 +135,15 @@ class SevdeskClient:
 
     async def tags(self) -> Listing[Tag]:
         """All tags of the account."""
-        return rows.parse_all(await self._all("/Tag"), rows.tag)
+        return await self._list("/Tag", rows.tag)
 
     async def tag_relations(self) -> Listing[TagRelation]:
         """Which tag is on which object. A broken row means: a tag that we cannot see."""
-        raw = await self._all("/TagRelation", embed="tag")
-        return rows.parse_all(raw, rows.tag_relation)
+        return await self._list("/TagRelation", rows.tag_relation, embed="tag")
 
     async def invoices(self, status: int) -> Listing[InvoiceRow]:
         """The invoices of a status, as sevDesk filters them: check each row again."""
-        return rows.parse_all(await self._all("/Invoice", status=status), rows.invoice)
+        return await self._list("/Invoice", rows.invoice, status=status)
 
     async def invoice(self, invoice_id: str) -> InvoiceRow:
         """One invoice. Raises `NotFoundError`."""
@@ -155,16 +155,15 @@ class SevdeskClient:
 
     async def contacts(self) -> Listing[ContactRow]:
         """All contacts; `depth=1`, or persons are left out."""
-        return rows.parse_all(await self._all("/Contact", depth=1), rows.contact)
+        return await self._list("/Contact", rows.contact, depth=1)
 
     async def custom_field_settings(self) -> Listing[CustomFieldSetting]:
         """The kinds of contact fields that the account defined."""
-        raw = await self._all("/ContactCustomFieldSetting")
-        return rows.parse_all(raw, rows.custom_field_setting)
+        return await self._list("/ContactCustomFieldSetting", rows.custom_field_setting)
 
     async def custom_fields(self) -> Listing[CustomField]:
         """The custom fields of all contacts."""
-        return rows.parse_all(await self._all("/ContactCustomField"), rows.custom_field)
+        return await self._list("/ContactCustomField", rows.custom_field)
 
     async def xml(self, invoice_id: str) -> bytes:
         """The e-invoice's XML as sevDesk made it, at most 10 MB, not yet looked into.
@@ -219,34 +218,36 @@ class SevdeskClient:
             problem = str(error)
         raise BadAnswerError(problem, problem=problem)
 
-    async def _all(self, template: str, **filters: str | int) -> list[Any]:
+    async def _list[T](
+        self, template: str, parse: Callable[[rows.Row], T], **filters: str | int
+    ) -> Listing[T]:
         """All rows of a list, begun anew when rows were removed while it was read."""
         for _ in range(LIST_TRIES):
-            found = await self._read_through(template, **filters)
-            if found is not None:
-                return found
+            found = rows.Gathered(parse)
+            if await self._read_through(found, template, filters):
+                return found.listing()
         raise ListChangedError("rows vanished while reading", resource=template.strip("/"))
 
-    async def _read_through(self, template: str, **filters: str | int) -> list[Any] | None:
-        """All pages, or None when a page does not join on to the one before.
+    async def _read_through[T](
+        self, found: rows.Gathered[T], template: str, filters: Mapping[str, str | int]
+    ) -> bool:
+        """All pages; False when a page does not join on to the one before.
 
         Pages overlap by some rows: if none of a page's rows is known, or there are none, rows
         were removed from the pages before and as many were skipped. A skipped tag relation would
         look like a tag that a person removed. Ends at a page that is short or brings nothing new.
         """
-        known: dict[str, Any] = {}
-        nameless: list[Any] = []
         offset = 0
         for _ in range(PAGE_LIMIT):
             request = wire.page(template, offset, filters=filters)
             raw = wire.many(await self._get(request))
-            ids = {rows.row_id(row) for row in raw} - {""}
-            if known and not ids & known.keys():
-                return None
-            if not _merge(raw, known, nameless):
-                return _whole([*known.values(), *nameless], raw)
+            if not found.joins(raw):
+                return False
+            if not await _add(raw, found):
+                _refuse_endless(raw)
+                return True
             if len(raw) < wire.PAGE_ROWS and len(raw) != DEFAULT_ROWS:
-                return [*known.values(), *nameless]
+                return True
             offset += len(raw) - OVERLAP_ROWS
         raise BadAnswerError("a list without an end", problem="endless list")
 
@@ -341,27 +342,22 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _whole(found: list[Any], last: list[Any]) -> list[Any]:
-    """The list that ended with a page of known rows.
+async def _add[T](raw: list[Any], found: rows.Gathered[T]) -> bool:
+    """Add a page, a few rows at a time, so that other work goes on; whether there was a new one."""
+    brought = False
+    for start in range(0, len(raw), ROWS_AT_ONCE):
+        brought |= found.add(raw[start : start + ROWS_AT_ONCE])
+        await asyncio.sleep(0)
+    return brought
 
-    Raises `BadAnswerError` when that page was full: the list takes a limit and no offset, so that
-    there is no way to the rows behind it.
+
+def _refuse_endless(last: list[Any]) -> None:
+    """Raises `BadAnswerError` when a page of known rows, which ends a list, was full.
+
+    The list takes a limit and no offset, so that there is no way to the rows behind it.
     """
     if len(last) == wire.PAGE_ROWS:
         raise BadAnswerError("a list that ignores its offset", problem="endless list")
-    return found
-
-
-def _merge(raw: list[Any], known: dict[str, Any], nameless: list[Any]) -> bool:
-    """Add rows by their id; whether there was a new one."""
-    before = len(known) + len(nameless)
-    for row in raw:
-        row_id = rows.row_id(row)
-        if row_id:
-            known.setdefault(row_id, row)
-        else:
-            nameless.append(row)
-    return len(known) + len(nameless) > before
 
 
 async def _body(response: httpx.Response, limit: int) -> bytes:

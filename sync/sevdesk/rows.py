@@ -242,16 +242,56 @@ def custom_field(row: Row) -> CustomField:
     )
 
 
+class Gathered[T]:
+    """The rows of a list as its pages come in: each once, parsed, in the order of first sight.
+
+    Raw rows are not kept: those of a long list are many more objects than what is needed of them.
+    """
+
+    def __init__(self, parse: Callable[[Row], T]) -> None:
+        """Nothing yet. `parse` reads one row."""
+        self._parse = parse
+        self._known: dict[str, T | BrokenRow] = {}
+        self._nameless: list[T | BrokenRow] = []
+
+    def joins(self, raw: list[Any]) -> bool:
+        """Whether a page has a row of those before, as it must; the first one need not."""
+        return not self._known or any(row_id(item) in self._known for item in raw)
+
+    def add(self, raw: list[Any]) -> bool:
+        """Add rows by their id; whether there was a new one."""
+        before = len(self._known) + len(self._nameless)
+        for item in raw:
+            found_id = row_id(item)
+            if not found_id:
+                self._nameless.append(parse_one(item, self._parse))
+            elif found_id not in self._known:
+                self._known[found_id] = parse_one(item, self._parse)
+        return len(self._known) + len(self._nameless) > before
+
+    def listing(self) -> Listing[T]:
+        """All of them."""
+        return _listing([*self._known.values(), *self._nameless])
+
+
 def parse_all[T](raw: list[Any], parse: Callable[[Row], T]) -> Listing[T]:
     """Parse each row by itself; one broken row does not lose the others."""
-    rows: list[T] = []
-    broken: list[BrokenRow] = []
-    for item in raw:
-        try:
-            rows.append(parse(_mapping(item)))
-        except RowError as error:
-            broken.append(BrokenRow(row_id(item), str(error)))
-    return Listing(tuple(rows), tuple(broken))
+    return _listing([parse_one(item, parse) for item in raw])
+
+
+def parse_one[T](item: object, parse: Callable[[Row], T]) -> T | BrokenRow:
+    """One row, or what is wrong with it."""
+    try:
+        return parse(_mapping(item))
+    except RowError as error:
+        return BrokenRow(row_id(item), str(error))
+
+
+def _listing[T](found: list[T | BrokenRow]) -> Listing[T]:
+    return Listing(
+        tuple(one for one in found if not isinstance(one, BrokenRow)),
+        tuple(one for one in found if isinstance(one, BrokenRow)),
+    )
 
 
 def row_id(item: object) -> str:
