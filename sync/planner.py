@@ -34,7 +34,12 @@ MASS_LOSS = 3  # fewer lost tags than this are never taken for a deleted tag
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that a poll knows. `records` were read before the lists: see `Engine.poll`."""
+    """All that a poll knows of what is open, and of what was not sent.
+
+    `records` were read before the lists: see `sync.reading`. There is one for each row that is
+    open and known, and for each invoice in a state of `UNSENT`, listed or not; those of what was
+    paid long ago are left out.
+    """
 
     connection: Connection
     prefix: str
@@ -236,18 +241,23 @@ def _judge_known(
     wanted: Mapping[str, InvoiceRow],
     tags: Mapping[str, Mapping[TagKind, tuple[str, ...]]],
 ) -> list[Judged]:
+    written = frozenset(relation.id for relation in snapshot.relations)
     return [
-        (record, row, _judge(record, tags.get(row.id, {}), snapshot))
+        (record, row, _judge(record, tags.get(row.id, {}), written, snapshot))
         for row in wanted.values()
         if (record := snapshot.records.get(row.id)) is not None
     ]
 
 
 def _judge(
-    record: InvoiceRecord, present: Mapping[TagKind, tuple[str, ...]], snapshot: Snapshot
+    record: InvoiceRecord,
+    present: Mapping[TagKind, tuple[str, ...]],
+    relations: Collection[str],
+    snapshot: Snapshot,
 ) -> Judgement:
     removes = snapshot.removes
-    if not present and _renamed(record, snapshot):
+    # The very relation that was written is there, but its tag has another name now.
+    if not present and record.tag_relation and record.tag_relation in relations:
         # Nobody took it off, so it is written again, and is no reason to send again.
         record = record.model_copy(update={"tag_seen": False, "tag_relation": ""})
     found = judge(
@@ -257,13 +267,6 @@ def _judge(
     if quiet and removes and not record.tag_pending and _doubled(found.keep, present):
         return Judgement(Verdict.REPAIR, found.keep)
     return found
-
-
-def _renamed(record: InvoiceRecord, snapshot: Snapshot) -> bool:
-    """Whether the very relation that was written is there, but its tag has another name now."""
-    return bool(record.tag_relation) and any(
-        r.id == record.tag_relation for r in snapshot.relations
-    )
 
 
 def _doubled(keep: TagKind | None, present: Mapping[TagKind, tuple[str, ...]]) -> bool:

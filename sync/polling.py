@@ -1,7 +1,7 @@
 """One poll of one organisation: who polls, how it ends, and what is noted of it.
 
 Records are read *before* the lists, so that whatever changed meanwhile is seen by its version:
-a transition decided on an older record is refused, and the next poll looks again.
+a transition decided on an older record is refused, and the next poll looks again (`sync.reading`).
 """
 
 from __future__ import annotations
@@ -216,8 +216,10 @@ def _by_person(run: SyncRun) -> bool:
 
 async def wake_postponed(ports: Ports, book: Book) -> None:
     """Let everything that waited for the connection go on now."""
-    now = ports.now()
-    for record in await book.store.records.get_many(await book.store.records.all_ids()):
+    now, records = ports.now(), book.store.records
+    goes_on = await records.ids_in((InvoiceState.IMPORTED, InvoiceState.READY))
+    # A tag that is to be written is scheduled, whatever the state.
+    async for record in records.each(sorted({*goes_on, *await records.scheduled()})):
         changes: dict[str, object] = {}
         if record.tag_retry_at is not None:
             changes["tag_retry_at"] = now

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
-from itertools import islice
 
 import structlog
 
@@ -20,8 +19,8 @@ from sync.importing import Importer
 from sync.model import Connection, ConnectionState, InvoiceRecord, SyncRun
 from sync.planner import Plan, Snapshot
 from sync.ports import Ports, Sevdesk
+from sync.reading import Reader, relevant
 from sync.sevdesk.errors import NotFoundError, RateLimitedError, SevdeskError
-from sync.sevdesk.models import InvoiceRow
 from sync.source import PeppolIds, Source, contact_fact, describe, is_refusal, is_same
 from sync.store.organisation import ContactFact
 from sync.tagging import REMOVAL_REFUSED, Tagger, read_relations
@@ -65,9 +64,7 @@ class Round:
     async def sync(self, connection: Connection) -> None:
         """Do it all. Raises `Stopped`, `SyncError`."""
         sevdesk = await self._ports.sevdesk(self._book.org)
-        now = await self._store.connection()
-        if now is None or not is_same(now, connection):
-            raise Stopped  # the token may be another account's by now
+        await self._same(connection)  # the token may be another account's by now
         if self.run.trigger != "poll":
             await self._keep()
             await PeppolIds(self._ports, self._book).refresh()
@@ -76,6 +73,7 @@ class Round:
         if plan.reexports and not plan.lost:
             # A removal decides that something is sent again, so two readings must agree on it.
             relations, names = await read_relations(self._book, sevdesk)
+            relations = relevant(relations, snapshot.rows)
             second = planner.plan(replace(snapshot, relations=relations, tag_names=names))
             plan = planner.agreed(plan, second)
         self._count(
@@ -91,38 +89,41 @@ class Round:
             await self._release()
         if connection.state is ConnectionState.BROKEN:
             tagger = Tagger(self._ports, self._book, sevdesk)
-            await self._prove(snapshot.records.values(), tagger)
+            await self._prove(connection, tagger)
         await self._carry_out(plan, sevdesk, connection)
 
     # ---- read -------------------------------------------------------------------------------
 
     async def _read(self, sevdesk: Sevdesk, connection: Connection) -> Snapshot:
-        records = await self._records(connection)
-        by_person = self.run.trigger != "poll"
-        relations, names = await read_relations(self._book, sevdesk, afresh=by_person)
-        open_, partly = await sevdesk.invoices(200), await sevdesk.invoices(750)
-        broken = (*open_.broken, *partly.broken)
+        reader = Reader(self._book, sevdesk, connection.account, self._go_on)
+        reading = await reader.read(afresh=self.run.trigger != "poll")
+        lists = reading.lists
+        # An organisation that was erased meanwhile has no records, which says nothing.
+        await self._same(connection)
+        await self._store.records.expect(reading.expected, lists.ids)
+        contacts = await self._store.contacts({row.contact_id for row in lists.rows})
         snapshot = Snapshot(
             connection=connection,
             prefix=self._ports.prefix,
             now=self._ports.now(),
-            rows=_each_once((*open_.rows, *partly.rows)),
-            relations=relations,
-            tag_names=names,
-            parents={i: f.parent_id for i, f in (await self._store.contacts()).items()},
-            records=records,
+            rows=lists.rows,
+            relations=lists.relations,
+            tag_names=lists.tag_names,
+            parents={i: fact.parent_id for i, fact in contacts.items()},
+            records=reading.records,
             unexportable=await self._store.unexportable(),
-            unreadable=frozenset(b.id for b in broken if b.id),
-            complete=all(b.id for b in broken),
+            unreadable=lists.unreadable,
+            complete=lists.complete,
             removes=not await self._store.flag(REMOVAL_REFUSED),
             settles_within=self._ports.settles_within,
         )
         return await self._with_parents(sevdesk, snapshot)
 
-    async def _records(self, connection: Connection) -> dict[str, InvoiceRecord]:
-        ids = await self._store.records.all_ids()
-        records = await self._store.records.get_many(sorted(ids))
-        return {r.invoice_id: r for r in records if r.account == connection.account}
+    async def _same(self, connection: Connection) -> None:
+        """End here where somebody connected anew, or nobody is connected any more."""
+        now = await self._store.connection()
+        if now is None or not is_same(now, connection):
+            raise Stopped
 
     async def _with_parents(self, sevdesk: Sevdesk, snapshot: Snapshot) -> Snapshot:
         """Read contacts that are met for the first time: their organisation may be tagged."""
@@ -251,15 +252,20 @@ class Round:
             await self._source.postpone_tag(record.invoice_id, error)
             raise
 
-    async def _prove(self, records: Iterable[InvoiceRecord], tagger: Tagger) -> None:
+    async def _prove(self, connection: Connection, tagger: Tagger) -> None:
         """Before anything begins on a connection that was refused: try one tag that was refused.
 
         Where tags may not be written nothing new is imported. What goes wrong with one invoice
         alone proves nothing, so the next is tried. Raises `SevdeskError`.
         """
-        waiting = (r for r in records if r.tag_retry_at and delivery.tag_wanted(r))
-        for record in islice(waiting, PROOFS):
-            if await self._alone(self._tag(record, tagger.follow(record))) is None:
+        records, tried = self._store.records, 0
+        async for record in records.each(await records.scheduled()):
+            waits = record.tag_retry_at is not None and delivery.tag_wanted(record) is not None
+            if not waits or record.account != connection.account:
+                continue
+            tried += 1
+            proven = await self._alone(self._tag(record, tagger.follow(record))) is None
+            if proven or tried == PROOFS:
                 return
 
     async def _import_all(self, plan: Plan, sevdesk: Sevdesk, connection: Connection) -> None:
@@ -327,11 +333,6 @@ class Round:
     def _go_on(self) -> None:
         if not self._may():
             raise Stopped
-
-
-def _each_once(rows: Iterable[InvoiceRow]) -> tuple[InvoiceRow, ...]:
-    """An invoice that was partly paid between the two lists is in both: the later one counts."""
-    return tuple({row.id: row for row in rows}.values())
 
 
 async def _bounded[T](

@@ -43,6 +43,11 @@ class Keys:
         return f"{self.prefix}state:{state.value}"
 
     @property
+    def listed(self) -> str:
+        """Set: invoice ids that the last poll found open at sevDesk. A hint, see `sync.reading`."""
+        return f"{self.prefix}listed"
+
+    @property
     def due(self) -> str:
         """Sorted set: invoice ids by the time something is due (seconds)."""
         return f"{self.prefix}due"

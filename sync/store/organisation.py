@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from sync.store.redis import Clients
 from sync.store.scripts import CLAIM_OWNER, CONNECTION, FLAG, RELEASE, RENEW
 
 RUN_DAYS = 90
+CONTACTS_AT_ONCE = 500  # parsed in one turn of the event loop
 ASKED_SECONDS = 30  # after this a sync that was asked for and did not begin is given up
 OPEN_RUN = "open_run"  # flag: the run that began and has not ended
 ERASE_WAIT = timedelta(seconds=15)  # for a poll that runs; it renews its lease every ten
@@ -218,15 +219,22 @@ class Organisation:
         if invoice_ids:
             await self._redis.hdel(self.keys.unexportable, *invoice_ids)
 
-    async def contacts(self) -> dict[str, ContactFact]:
-        """What is known of contacts, by id."""
-        found = await self._redis.hgetall(self.keys.contacts)
-        return {k: ContactFact.model_validate_json(v) for k, v in found.items()}
+    async def contacts(self, contact_ids: Iterable[str]) -> dict[str, ContactFact]:
+        """What is known of these contacts, by id."""
+        ids = list(contact_ids)
+        found: dict[str, ContactFact] = {}
+        for start in range(0, len(ids), CONTACTS_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            some = ids[start : start + CONTACTS_AT_ONCE]
+            facts = await self._redis.hmget(self.keys.contacts, some)
+            known = ((i, data) for i, data in zip(some, facts, strict=True) if data is not None)
+            found |= {i: ContactFact.model_validate_json(data) for i, data in known}
+        return found
 
     async def contact(self, contact_id: str) -> ContactFact | None:
         """What is known of one contact."""
-        found = await self._redis.hget(self.keys.contacts, contact_id)
-        return None if found is None else ContactFact.model_validate_json(found)
+        return (await self.contacts([contact_id])).get(contact_id)
 
     async def put_contacts(self, facts: Mapping[str, ContactFact]) -> None:
         """Remember contacts."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Set
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,8 @@ from sync.store.keys import Keys
 from sync.store.redis import Clients
 from sync.store.scripts import TRANSITION
 
-CHUNK = 500  # records read with one pipeline
+CHUNK = 100  # records read with one pipeline, and parsed in one turn of the event loop
+MAY_BE_OPEN = tuple(s for s in InvoiceState if s in delivery.UNSENT | delivery.IN_FLIGHT)
 
 
 class NotDurableError(StoreError):
@@ -43,20 +45,46 @@ class Records:
 
     async def get_many(self, invoice_ids: Iterable[str]) -> list[InvoiceRecord]:
         """The records that exist, in the order of the ids."""
+        return [record async for record in self.each(invoice_ids)]
+
+    async def each(self, invoice_ids: Iterable[str]) -> AsyncIterator[InvoiceRecord]:
+        """The records that exist, in the order of the ids, read a few at a time."""
         ids = list(invoice_ids)
-        found: list[InvoiceRecord] = []
         for start in range(0, len(ids), CHUNK):
+            if start:
+                await asyncio.sleep(0)  # whatever the connection has buffered, others have a turn
             pipe = self._redis.pipeline(transaction=False)
             for invoice_id in ids[start : start + CHUNK]:
                 pipe.hmget(self._keys.record(invoice_id), "v", "d")
             for version, data in await pipe.execute():
                 if data is not None:
-                    found.append(parse(version, data))
-        return found
+                    yield parse(version, data)
 
     async def all_ids(self) -> set[str]:
         """The ids of all records."""
         return set(await self._redis.smembers(self._keys.records))
+
+    async def open_ids(self) -> tuple[frozenset[str], frozenset[str]]:
+        """What the last poll found listed, and what is neither sent nor withdrawn; at one moment.
+
+        The first is only as good as that poll was; the second is what the transitions say.
+        """
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.smembers(self._keys.listed)
+        for state in MAY_BE_OPEN:
+            pipe.zrange(self._keys.state(state), 0, -1)
+        listed, *by_state = await pipe.execute()
+        return frozenset(listed), frozenset(i for ids in by_state for i in ids)
+
+    async def expect(self, before: Set[str], now: Set[str]) -> None:
+        """Let the next poll find `now` as listed; `before` is what this one found."""
+        pipe = self._redis.pipeline(transaction=False)
+        for ids in _chunks(sorted(now - before)):
+            pipe.sadd(self._keys.listed, *ids)
+        for ids in _chunks(sorted(before - now)):
+            pipe.srem(self._keys.listed, *ids)
+        if now != before:
+            await pipe.execute()
 
     async def by_number(self, number: str) -> InvoiceRecord | None:
         """The newest import with that invoice number, whatever its upper or lower case."""
@@ -161,10 +189,18 @@ class Records:
         )
         return [str(i) for i in found]
 
+    async def scheduled(self) -> list[str]:
+        """Ids of all invoices for which something is due at some time, the next first."""
+        return [str(i) for i in await self._redis.zrange(self._keys.due, 0, -1)]
+
     async def run_invoices(self, run_id: str, limit: int) -> list[InvoiceRecord]:
         """The invoices that a sync imported, in the order of their import."""
         ids = await self._redis.zrange(self._keys.run_invoices(run_id), 0, limit - 1)
         return await self.get_many(str(i) for i in ids)
+
+
+def _chunks(ids: list[str], size: int = 1000) -> list[list[str]]:
+    return [ids[start : start + size] for start in range(0, len(ids), size)]
 
 
 def parse(version: str, data: str) -> InvoiceRecord:
