@@ -246,6 +246,7 @@ class Connection(Frozen):
     sender: ParticipantId | None = None  # overrides PEPPOL_SENDER_ID
     company: str = ""  # overrides PEPPOL_COMPANY_ID
     held_invoices: tuple[str, ...] = ()  # the ids whose tags vanished at once
+    held_at: AwareDatetime | None = None  # when the poll began that missed those tags first
     trial: bool = False  # broken, but sevDesk answers again: what it refused is being tried
 
 

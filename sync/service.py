@@ -344,9 +344,9 @@ class Service:
         # what is left of it after a kill is noticed as lost by the next poll.
         if resend:
             decided = await self._unhold_all(org, actor, "sent again after tags were lost")
-            await self._for_all(org, connection.held_invoices if decided else (), self._again)
+            await self._for_lost(connection if decided else None, self._again)
         else:
-            await self._for_all(org, connection.held_invoices, self._tagged_again)
+            await self._for_lost(connection, self._tagged_again)
             decided = await self._unhold_all(org, actor, "tags restored")
         if decided:
             await self._ports.jobs.sync_now(org, uuid.uuid4().hex, actor)
@@ -363,9 +363,23 @@ class Service:
         book = self._book(org)
         return await book.change_connection(change, action=action, actor=actor) is not None
 
-    async def _for_all(self, org: str, invoice_ids: Collection[str], change: Change) -> None:
-        for invoice_id in invoice_ids:
-            await self._decide(org, invoice_id, set(InvoiceState), change)
+    async def _for_lost(self, held: Connection | None, change: Change) -> None:
+        """Change each record whose tag is still missed as it was when a person was asked.
+
+        What was imported or tagged since then was decided otherwise: by a retry, or by the first
+        of two who answered while a poll asked again.
+        """
+        if held is None:
+            return
+        since = held.held_at
+
+        def if_missed(record: InvoiceRecord) -> InvoiceRecord:
+            times = (record.created_at, record.tagged_at)
+            later = since is not None and any(at is not None and at >= since for at in times)
+            return record if later else change(record)
+
+        for invoice_id in held.held_invoices:
+            await self._decide(held.org, invoice_id, set(InvoiceState), if_missed)
 
     def _again(self, record: InvoiceRecord) -> InvoiceRecord:
         """The next import, unless its last one is still under way."""

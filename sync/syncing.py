@@ -58,6 +58,7 @@ class Round:
         self._failures = 0
         self._not_imported: SevdeskError | None = None
         self._before = run.imported  # by a process that died
+        self._began = ports.now()  # no record was read before
         self.run = run
         self.kept = kept  # the run is in the store
 
@@ -298,19 +299,25 @@ class Round:
     async def _hold(self, lost: tuple[str, ...], met: Connection) -> None:
         """Most tags vanished at once: stop, and ask. Nothing is imported meanwhile.
 
-        `met` is the connection whose tags they are.
+        `met` is the connection whose tags they are. If it is another version by now, somebody may
+        have answered already, and the next poll looks again. What got its tag back while a person
+        is asked is missed no more.
         """
         reason = Reason(
             code="connection.tags_lost",
             kind=Kind.PRECONDITION,
             params={"count": str(len(lost))},
         )
-        held = {"state": ConnectionState.HELD, "reason": reason, "held_invoices": lost}
+        held: dict[str, object] = {"state": ConnectionState.HELD, "reason": reason}
+        held["held_invoices"] = lost
+        if met.state is not ConnectionState.HELD:
+            held["held_at"] = self._began
 
         def change(connection: Connection) -> Connection | None:
-            if connection.state in (ConnectionState.HELD, ConnectionState.DISCONNECTED):
+            asked = connection.state is ConnectionState.HELD and connection.held_invoices == lost
+            if asked or connection.version != met.version:
                 return None
-            return connection.model_copy(update=held) if is_same(connection, met) else None
+            return connection.model_copy(update=held)
 
         await self._book.change_connection(change)
 

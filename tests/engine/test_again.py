@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from sync.model import InvoiceState, TagKind
+from sync.model import Connection, InvoiceState, TagKind
+from sync.service import Change, Service
 from sync.sevdesk.models import TagRelation
-from tests.engine.world import Engine, World, record
+from sync.syncing import Round
+from tests.engine.access_point import Behaviour
+from tests.engine.world import ME, ORG, Engine, World, connection, record
 
 S = InvoiceState
 T = TagKind
@@ -43,3 +48,87 @@ async def test_of_two_readings_each_removal_must_be_in_both(
     await world.run_for(engine, minutes=21)
     assert [world.provider.accepted(f"RE-{number}") for number in numbers] == [2, 1, 1, 1]
     assert (await record(engine, "2")).generation == 1
+
+
+# ---- most tags vanished at once ---------------------------------------------------------
+
+
+async def held(world: World, engine: Engine, count: int = 4) -> list[str]:
+    """Invoices that were sent, and of which the tag was deleted: a person is asked."""
+    numbers = await several_sent(world, engine, count)
+    world.sevdesk.delete_tag(SENT)
+    await engine.poll()
+    assert (await connection(engine)).held_invoices == tuple(numbers)
+    return numbers
+
+
+async def test_what_got_its_tag_back_meanwhile_is_not_sent_again_with_the_rest(
+    world: World, engine: Engine
+) -> None:
+    """One of them was tagged again by hand: it is missed no more when the answer comes."""
+    numbers = await held(world, engine)
+    world.sevdesk.tag("Invoice", "2", SENT)
+    await engine.poll()
+    assert await engine.service.resolve_hold(ORG, ME, resend=True)
+    await world.run_for(engine, minutes=21)
+    assert [world.provider.accepted(f"RE-{number}") for number in numbers] == [2, 1, 2, 2]
+
+
+async def test_what_was_retried_meanwhile_is_not_sent_again_with_the_rest(
+    world: World, engine: Engine
+) -> None:
+    world.provider.otherwise = Behaviour.FAILED_LATER
+    for number in ("1", "2", "3"):
+        world.sevdesk.add_invoice(number)
+    await world.run_for(engine, minutes=21)
+    world.provider.otherwise = Behaviour.DELIVERED
+    world.sevdesk.delete_tag("xTool-Peppol-Failed")
+    await engine.poll()
+    assert len((await connection(engine)).held_invoices) == 3
+    await engine.service.retry(ORG, "2", ME)
+    await engine.work()
+    assert world.sevdesk.kinds("2") == [T.SENT]
+    assert await engine.service.resolve_hold(ORG, ME, resend=True)
+    await world.run_for(engine, minutes=21)
+    assert [world.provider.accepted(f"RE-{number}") for number in ("1", "2", "3")] == [2, 2, 2]
+
+
+async def test_a_poll_from_before_the_answer_does_not_ask_again(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a second person would answer the same question, and all be sent once more."""
+    numbers = await held(world, engine)
+    other, hold = world.engine(), Round._hold
+
+    async def late(self: Round, lost: tuple[str, ...], met: Connection) -> None:
+        await other.service.resolve_hold(ORG, ME, resend=True)
+        await hold(self, lost, met)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Round, "_hold", late)
+        await engine.poll()
+    await engine.work()
+    assert await other.service.resolve_hold(ORG, "U2", resend=True) is False
+    await world.run_for(engine, minutes=21)
+    assert [world.provider.accepted(f"RE-{number}") for number in numbers] == [2] * 4
+
+
+async def test_a_poll_between_the_answer_and_its_end_makes_no_third_copy(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The poll met records that were not imported again yet, and may ask for them again."""
+    numbers = await held(world, engine)
+    other, for_lost = world.engine(), Service._for_lost
+
+    async def slowly(self: Service, held: Connection | None, change: Change) -> None:
+        await engine.poll()
+        await for_lost(self, held, change)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Service, "_for_lost", slowly)
+        await other.service.resolve_hold(ORG, ME, resend=True)
+    await engine.work()
+    world.clock.forward(timedelta(seconds=1))
+    await other.service.resolve_hold(ORG, "U2", resend=True)
+    await world.run_for(engine, minutes=21)
+    assert [world.provider.accepted(f"RE-{number}") for number in numbers] == [2] * 4
