@@ -113,7 +113,7 @@ class Plan:
     seen: tuple[Seen, ...] = ()
     reexports: tuple[Reexport, ...] = ()
     resumes: tuple[InvoiceRecord, ...] = ()
-    asks: bool = False  # a person is asked before what is resumed is sent, as for imports
+    hold: str = ""  # why a person is asked before what is resumed is sent, as for imports
     changed: tuple[InvoiceRecord, ...] = ()  # was corrected while it waits for a person
     repairs: tuple[Repair, ...] = ()
     imports: tuple[Import, ...] = ()
@@ -201,7 +201,7 @@ def plan(snapshot: Snapshot) -> Plan:
         seen=_seen(judged, tags),
         reexports=_reexports(judged, snapshot),
         resumes=resumes,
-        asks=hold == FIRST_SYNC,
+        hold=hold,
         changed=_changed(judged),
         repairs=_repairs(judged, tags),
         imports=tuple(Import(row, hold) for row in sorted(new, key=_oldest_first)),

@@ -169,7 +169,7 @@ class Round:
         for reexport in plan.reexports:
             await self._alone(self._reexport(reexport))
         for record in plan.resumes:
-            await self._alone(self._resume(record, asks=plan.asks))
+            await self._alone(self._resume(record, plan.hold))
         for record in plan.changed:
             await self._alone(self._book.write(record, record.model_copy(update={"refetch": True})))
         tagger = Tagger(self._ports, self._book, sevdesk)
@@ -237,10 +237,9 @@ class Round:
         await self._book.write(reexport.record, after, action="imported again")
         self._count(reexported=self.run.reexported + 1)
 
-    async def _resume(self, record: InvoiceRecord, *, asks: bool) -> None:
+    async def _resume(self, record: InvoiceRecord, hold: str) -> None:
         after = delivery.resumed(record, self.run.id, self._ports.now())
-        hold = planner.FIRST_SYNC if asks else record.hold
-        await self._book.write(record, after.model_copy(update={"hold": hold}))
+        await self._book.write(record, after.model_copy(update={"hold": hold or record.hold}))
 
     async def _repair(self, tagger: Tagger, repair: planner.Repair) -> None:
         await self._tag(repair.record, tagger.repair(repair))

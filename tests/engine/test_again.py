@@ -132,3 +132,23 @@ async def test_a_poll_between_the_answer_and_its_end_makes_no_third_copy(
     await other.service.resolve_hold(ORG, "U2", resend=True)
     await world.run_for(engine, minutes=21)
     assert [world.provider.accepted(f"RE-{number}") for number in numbers] == [2] * 4
+
+
+# ---- ask before sending -----------------------------------------------------------------
+
+
+async def test_what_is_wanted_again_is_asked_about_where_the_organisation_is_asked(
+    world: World, engine: Engine
+) -> None:
+    """Imported before the setting, withdrawn, and wanted again after it."""
+    world.sevdesk.add_invoice("1", xml=b"blocked")
+    await world.run_for(engine, minutes=6)
+    world.sevdesk.untag("Contact", "c1")
+    await world.run_for(engine, minutes=6)
+    assert (await record(engine, "1")).state is S.WITHDRAWN
+    await engine.service.configure(ORG, ME, ask_before_sending=True, sender=None, company="")
+    world.sevdesk.edit("1")
+    world.sevdesk.tag("Contact", "c1", "xTool")
+    await world.run_for(engine, minutes=6)
+    assert (await record(engine, "1")).state is S.WAITING
+    assert world.provider.accepted("RE-1") == 0
