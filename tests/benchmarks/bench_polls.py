@@ -75,7 +75,7 @@ class Meter:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Measure each callback of the event loop."""
-        run: Callable[[Any], None] = asyncio.Handle._run  # type: ignore[attr-defined]
+        run: Callable[[Any], None] = asyncio.Handle._run
         self.requests, self.calls, self.turns = 0, 0.0, []
 
         def timed(handle: Any) -> None:
@@ -83,11 +83,11 @@ class Meter:
             run(handle)
             self.turns.append(time.thread_time() - began)
 
-        asyncio.Handle._run = timed  # type: ignore[attr-defined]
+        asyncio.Handle._run = timed  # type: ignore[assignment, method-assign]
         try:
             yield
         finally:
-            asyncio.Handle._run = run  # type: ignore[attr-defined]
+            asyncio.Handle._run = run  # type: ignore[assignment, method-assign]
 
 
 class TimedSevdesk:
