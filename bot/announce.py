@@ -40,8 +40,6 @@ class Announcer:
     async def connection(self, org: str, prefs: Prefs, events: Sequence[Event]) -> None:
         """Say that the connection broke, is held, works again or was ended."""
         connection = await self._service.connection(org)
-        if any(event.after == TAGS_STAY for event in events):
-            await self._tags_stay(org, prefs)
         if connection is None:
             await self._ended(org, prefs, events)
         elif connection.state is ConnectionState.ACTIVE and not pages.is_outage(connection):
@@ -88,7 +86,9 @@ class Announcer:
         await self._poster.deliver(org, card, render, prefs, failure=True)
         await self.connection(org, prefs, ())
 
-    async def _tags_stay(self, org: str, prefs: Prefs) -> None:
+    async def tags_stay(self, org: str, prefs: Prefs) -> None:
+        """Say that sevDesk does not remove tags."""
+
         async def render() -> Card:
             reason = Reason(code="sevdesk.removal_refused")
             return pages.reason_card(texts(prefs.language), reason)

@@ -19,7 +19,7 @@ from bot.installations import ManyWorkspaces, OneWorkspace, Workspaces
 from bot.notifier import Notifier
 from bot.oauth import Installing
 from bot.people import People
-from bot.posting import Poster
+from bot.posting import Poster, utc_now
 from bot.replies import Replies
 from bot.service import Service
 from bot.settings import BotSettings
@@ -44,15 +44,16 @@ class Bot:
         vault: Vault,
         *,
         tag: str = "xTool",
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Connects nowhere yet. `tag`: the name of sevDesk's contact tag."""
+        """Connects nowhere yet. `tag`: sevDesk's contact tag; `now`: the time by the store."""
         self._settings = settings
         self._clients = clients
         slack = SlackClients(settings.slack_api_url)
         store = BotStore(clients)
         self._many = ManyWorkspaces(clients, vault) if settings.oauth else None
         workspaces = self._many or OneWorkspace(slack, _bot_token(settings))
-        poster = Poster(slack, workspaces, store)
+        poster = Poster(slack, workspaces, store, now)
         cards = Cards(service, store, poster)
         announcer = Announcer(service, store, poster, tag)
         self.deps = Deps(

@@ -5,6 +5,10 @@ once, so a first import of 1,000 invoices edits one message every few seconds. T
 list of events is stored after the cards, so a process that dies tells again; cards are rendered
 from the records and only sent when they changed, so telling again shows nothing twice.
 
+A card that Slack does not take for now keeps no other from being shown: the pass goes on after it,
+only the place in the list stays where it is until that card, or something in its place, was shown
+(`bot.posting`).
+
 One process at a time tells an organisation's events: it holds a lease, and looks again for new
 events after giving it back, so nothing that arrives in between waits for the next call.
 """
@@ -14,19 +18,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import structlog
 
-from bot.announce import Announcer
+from bot.announce import TAGS_STAY, Announcer
 from bot.cards import Cards
 from bot.metrics import EVENTS_TOLD
 from bot.prefs import Notify, Prefs
 from bot.service import Service
-from bot.slack import SlackError, SlackUnavailableError, TokenGoneError
+from bot.slack import CardRefusedError, SlackError, SlackUnavailableError, TokenGoneError
 from bot.store import BotStore, Lease
 from sync.errors import SyncError
 from sync.model import Event, EventKind
@@ -41,6 +45,8 @@ FIRST_PAUSE = 1.0  # seconds between the passes of one organisation; grows while
 LONGEST_PAUSE = 5.0
 CALM_SECONDS = 15.0  # after this long without a pass the next one is at once
 SLACK_TRIES = 6  # passes while Slack is away; then the next call goes on
+REFUSALS = 3  # cards that Slack did not take, after which it is in trouble itself
+SOON = 10.0  # seconds; a card that waits for longer is left to the next call
 KEPT = 1_000  # events of an organisation whose token is revoked; more become a summary
 SILENT_SECONDS = 3600  # a revoked token is tried again after this
 
@@ -89,6 +95,22 @@ class Concerned:
             if event.kind is EventKind.STORE_OUTAGE:
                 found.outages.append(event)
         return found
+
+
+@dataclass(slots=True)
+class Reading:
+    """How far the events were read: further than they are told for good where a card waits."""
+
+    place: str
+    left: CardRefusedError | None = None
+    again_at: float = float("inf")  # when they are read again from the stored place
+
+    def went_on(self, to: str, left: CardRefusedError | None, now: float) -> None:
+        """They were read up to `to`; `left`: what Slack did not take of it."""
+        self.place = to
+        if left is not None:
+            self.left = left
+            self.again_at = min(self.again_at, now + left.retry_after)
 
 
 class Notifier:
@@ -161,51 +183,74 @@ class Notifier:
         return False
 
     async def _drain(self, org: str, lease: Lease) -> bool:
-        """Pass after pass until nothing is left; False: stopped with something left."""
+        """Pass after pass until nothing is left; False: stopped with something left.
+
+        Raises `SlackUnavailableError` where Slack stays away, or does not take a card for now.
+        """
         failures = 0
-        while True:
-            await self._calm(org)
-            if self._ending.is_set():
-                return False
-            events = await self._service.events(org, await self._store.cursor(org), BATCH)
-            if not events:
+        reading = Reading(await self._store.cursor(org))
+        while await self._may_go_on(org):
+            if reading.again_at <= self._monotonic():
+                reading = Reading(await self._store.cursor(org))
+            events = await self._service.events(org, reading.place, BATCH)
+            if not events and reading.left is None:
                 return True
             if not await lease.extend():
                 return False
             try:
-                if not await self._tell(org, events):
-                    return False
+                await self._read(org, reading, events)
+            except TokenGoneError:
+                return False
             except SlackUnavailableError as error:
                 failures += 1
-                if failures >= SLACK_TRIES:
-                    raise
-                await self._sleep(min(max(error.retry_after, 0.5 * 2**failures), 30.0))
+                await self._wait(error, failures)
+                reading = Reading(await self._store.cursor(org))
+        return False
 
-    async def _calm(self, org: str) -> None:
+    async def _read(self, org: str, reading: Reading, events: list[Event]) -> None:
+        if not events and reading.left is not None:
+            raise reading.left  # all else is told
+        reading.went_on(events[-1].id, await self._tell(org, events), self._monotonic())
+        if reading.left is None:
+            await self._told(org, events)
+
+    async def _wait(self, error: SlackUnavailableError, failures: int) -> None:
+        """A while. Raises `error` where that is not worth while any more: the next call goes on."""
+        waits = isinstance(error, CardRefusedError) and error.retry_after > SOON
+        if waits or failures >= SLACK_TRIES:
+            raise error
+        await self._sleep(min(max(error.retry_after, 0.5 * 2**failures), 30.0))
+
+    async def _told(self, org: str, events: list[Event]) -> None:
+        """Everything up to the last of them was told for good."""
+        await self._store.save_cursor(org, events[-1].id)
+        await self._service.trim_events(org, events[-1].id)
+        EVENTS_TOLD.inc(len(events))
+
+    async def _may_go_on(self, org: str) -> bool:
+        """When it is time for a pass; False: the process is to end."""
         wait = self._pace(org).wait(self._monotonic())
         if wait:
             await self._sleep(wait)
+        return not self._ending.is_set()
 
     def _pace(self, org: str) -> Pace:
         return self._paces.setdefault(org, Pace())
 
-    async def _tell(self, org: str, events: list[Event]) -> bool:
-        """One pass; False: the token is gone, nothing can be told now."""
+    async def _tell(self, org: str, events: list[Event]) -> CardRefusedError | None:
+        """One pass; what Slack did not take for now, if something. Raises `TokenGoneError`."""
         if await self._store.is_silent(org):
             await self._bound(org)
-            return False
+            raise TokenGoneError("events", "silent")
         try:
-            await self._catch_up(org)
-            await self._show(org, Concerned.of(events))
+            left = await self._catch_up(org)
+            left = await self._show(org, Concerned.of(events)) or left
         except TokenGoneError as error:
             log.warning("slack token is gone; posting stops", org=org, code=error.code)
             await self._store.silence(org, SILENT_SECONDS)
-            return False
+            raise
         self._pace(org).passed(self._monotonic())
-        await self._store.save_cursor(org, events[-1].id)
-        await self._service.trim_events(org, events[-1].id)
-        EVENTS_TOLD.inc(len(events))
-        return True
+        return left
 
     async def _bound(self, org: str) -> None:
         """While nobody can be told, keep the newest events and remember that there were more.
@@ -220,23 +265,48 @@ class Notifier:
             await self._store.miss(org, oldest[0].at)
         await self._service.keep_events(org, KEPT)
 
-    async def _catch_up(self, org: str) -> None:
+    async def _catch_up(self, org: str) -> CardRefusedError | None:
         """Once the token works again: the summary first."""
         since = await self._store.missed(org)
         if since is None:
-            return
+            return None
         prefs = await self._store.prefs(org)
-        await self._guarded(org, self._announcer.missed(org, prefs, since))
-        await self._store.caught_up(org)
+        left = await self._guarded(org, self._announcer.missed(org, prefs, since))
+        if left is None:
+            await self._store.caught_up(org)
+        return left
 
-    async def _show(self, org: str, concerned: Concerned) -> None:
+    async def _show(self, org: str, concerned: Concerned) -> CardRefusedError | None:
+        """Every card that is concerned, one after another; the first that is to be tried again.
+
+        Raises `CardRefusedError` where Slack takes nothing.
+        """
         prefs = await self._store.prefs(org)
+        left: list[CardRefusedError] = []
+        async for card in self._cards_of(org, concerned, prefs):
+            refused = await self._guarded(org, card)
+            if refused is None:
+                continue
+            left.append(refused)
+            if sum(one.asked for one in left) >= REFUSALS:
+                # Soon again: by then these wait, and make room for those behind them.
+                raise CardRefusedError(refused.method, refused.code, 0.0, asked=True)
+        if prefs.notify is Notify.DAILY:
+            await self._store.count_day(org, concerned.invoices)
+        return min(left, key=lambda one: one.retry_after, default=None)
+
+    async def _cards_of(
+        self, org: str, concerned: Concerned, prefs: Prefs
+    ) -> AsyncIterator[Awaitable[None]]:
+        """In the order in which they are shown."""
+        if any(event.after == TAGS_STAY for event in concerned.connection):
+            yield self._announcer.tags_stay(org, prefs)
         if concerned.connection:
-            await self._guarded(org, self._announcer.connection(org, prefs, concerned.connection))
+            yield self._announcer.connection(org, prefs, concerned.connection)
         for outage in concerned.outages:
-            await self._guarded(org, self._announcer.outage(org, prefs, outage))
+            yield self._announcer.outage(org, prefs, outage)
         for run in sorted(concerned.runs):
-            await self._guarded(org, self._cards.put_run(org, run, prefs))
+            yield self._cards.put_run(org, run, prefs)
         places: set[str] = set()
         for invoice_id in concerned.invoices:
             record = await self._service.invoice(org, invoice_id)
@@ -245,24 +315,25 @@ class Notifier:
             place = await self._cards.place(org, record)
             if record.run and record.run not in concerned.runs:
                 concerned.runs.add(record.run)
-                await self._guarded(org, self._cards.put_run(org, record.run, prefs))
+                yield self._cards.put_run(org, record.run, prefs)
             if place:
                 places.add(place)
         for place in sorted(places):
-            await self._guarded(org, self._cards.put_place(org, place, prefs))
-        if prefs.notify is Notify.DAILY:
-            await self._store.count_day(org, concerned.invoices)
+            yield self._cards.put_place(org, place, prefs)
 
-    async def _guarded(self, org: str, work: Awaitable[None]) -> None:
-        """One card that Slack refuses for good must not stop the others."""
+    async def _guarded(self, org: str, work: Awaitable[None]) -> CardRefusedError | None:
+        """One card that Slack does not take must not stop the others; it, if it waits."""
         try:
             await work
+        except CardRefusedError as error:
+            return error
         except (SlackUnavailableError, TokenGoneError, SyncError):
             raise
         except SlackError as error:
             log.warning("a card could not be shown", org=org, code=error.code)
         except Exception:  # a mistake in one card must not silence an organisation
             log.exception("a card could not be made", org=org)
+        return None
 
     # ---- by the clock -----------------------------------------------------------------------
 
@@ -272,7 +343,7 @@ class Notifier:
         if prefs.notify is Notify.DAILY and not await self._store.is_silent(org):
             day = due_day(prefs, now or datetime.now(UTC))
             if day:
-                await self._announcer.daily(org, prefs, day)
+                await self._guarded(org, self._announcer.daily(org, prefs, day))
         await self.notify(org)
 
 

@@ -7,6 +7,11 @@ messages.
 
 The same holds for a post whose answer was lost. While a line takes requests and brings no answers
 each try would be one more message, so before another post Slack is asked something harmless.
+
+A message that Slack refuses for good, or has an error of its own for again and again
+(`bot.trouble`), is shown as plain text; where that is refused as well, a note that something could
+not be shown takes its place, in a direct message if need be. Whatever Slack takes of these proves
+that it is not Slack as a whole that is away: if it takes none, the card waits.
 """
 
 from __future__ import annotations
@@ -17,26 +22,31 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from bot.blocks import kit
 from bot.blocks.connection import channel_problem
 from bot.blocks.kit import Card
+from bot.blocks.unshown import as_text, unshown
 from bot.installations import Workspaces
 from bot.metrics import CARDS
 from bot.prefs import Prefs
 from bot.slack import (
+    CardRefusedError,
     ChannelClosedError,
     MessageGoneError,
     SlackClients,
+    SlackError,
     SlackRefusedError,
     SlackUnavailableError,
     TokenGoneError,
 )
 from bot.store import BotStore, Posted
-from bot.texts import Mrkdwn, texts
+from bot.texts import texts
+from bot.trouble import again, is_lasting, seconds_left
 
 log = structlog.get_logger(__name__)
 
@@ -45,13 +55,37 @@ LOCK_WAIT = 30.0
 RATE_LIMIT_TRIES = 3
 LONGEST_NAP = 5.0  # seconds waited here; a longer Retry-After goes to whoever called
 
+
+def utc_now() -> datetime:
+    """This host's time."""
+    return datetime.now(UTC)
+
+
 type Render = Callable[[], Awaitable[Card | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a card goes."""
+
+    channel: str
+    thread_ts: str = ""
+    create: bool = True  # where it is not shown yet, or cannot be edited
+    anew: bool = False  # a message of its own, whatever was posted before
 
 
 class Poster:
     """Creates and updates cards."""
 
-    def __init__(self, slack: SlackClients, workspaces: Workspaces, store: BotStore) -> None:
+    def __init__(
+        self,
+        slack: SlackClients,
+        workspaces: Workspaces,
+        store: BotStore,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """`now`: the store's time, because several hosts write down when a card is tried again."""
+        self._now = now
         self._slack = slack
         self._workspaces = workspaces
         self._store = store
@@ -84,69 +118,131 @@ class Poster:
             if not create and (posted is None or not posted.ts):
                 return posted
             card = await render()
-            if card is None:
+            if card is None or (posted and posted.ts and posted.digest == _digest(card)):
                 return posted
-            digest = _digest(card)
-            if posted and posted.ts:
-                if posted.digest == digest:
-                    return posted
-                updated = await self._update(org, key, posted, card)
-                if updated or not create:
-                    return updated
-            elif posted:
-                await self._slack.call(await self.token(org), "auth_test")
-            return await self._create(org, key, card, channel=channel, thread_ts=thread_ts)
+            self._wait_for_its_time(posted)
+            return await self._show(org, key, card, Spot(channel, thread_ts, create=create))
 
-    async def _update(self, org: str, key: str, posted: Posted, card: Card) -> Posted | None:
+    def _wait_for_its_time(self, posted: Posted | None) -> None:
+        left = seconds_left(posted.trouble if posted else None, self._now())
+        if left:
+            raise CardRefusedError("card", "waits", left, asked=False)
+
+    async def _show(self, org: str, key: str, card: Card, spot: Spot) -> Posted | None:
+        """The card itself, or what Slack takes in its place."""
+        digest = _digest(card)
+        refused: SlackError
+        try:
+            return await self._put(org, key, card, spot, digest)
+        except SlackRefusedError as error:
+            refused = error
+        except SlackUnavailableError as error:
+            refused = await self._in_trouble(org, key, error, give_time=True)
+        log.warning("slack refused a card", org=org, card=key, code=refused.code)
+        for instead, where in await self._instead(org, key, card, spot):
+            try:
+                shown = await self._put(org, key, instead, where, digest)
+            except (SlackRefusedError, ChannelClosedError) as error:
+                log.info("slack refused what was to take its place", org=org, code=error.code)
+            except SlackUnavailableError as error:
+                refused = await self._in_trouble(org, key, error, give_time=False)
+            else:
+                CARDS.labels("replaced").inc()
+                return shown
+        raise refused
+
+    async def _in_trouble(
+        self, org: str, key: str, error: SlackUnavailableError, *, give_time: bool
+    ) -> CardRefusedError:
+        """Note that Slack has an error of its own for the card. Raises `SlackUnavailableError`:
+
+        what is not about this card, and with `give_time` also what may be over soon.
+        """
+        if not error.may_be_the_message:
+            raise error
+        now = self._now()
+        posted = await self._store.posted(org, key) or Posted(channel="")
+        trouble = posted.trouble
+        if give_time or trouble is None:  # else it was counted with the card itself
+            trouble = again(trouble, now)
+            await self._store.save_posted(org, key, posted.model_copy(update={"trouble": trouble}))
+        left = seconds_left(trouble, now)
+        refused = CardRefusedError(error.method, error.code, left, asked=True)
+        if give_time and not is_lasting(trouble, now):
+            raise refused from None
+        return refused
+
+    async def _instead(self, org: str, key: str, card: Card, spot: Spot) -> list[tuple[Card, Spot]]:
+        """What is tried in the card's place, in this order."""
+        prefs = await self._store.prefs(org)
+        posted = await self._store.posted(org, key)
+        t = texts(prefs.language)
+        note = unshown(t, card.about)
+        tries = [(as_text(t, card), spot), (note, spot)]
+        where = (posted.channel if posted and posted.ts else "") or spot.channel
+        if posted and posted.ts and where:
+            tries.append((note, Spot(where, anew=True)))
+        direct = prefs.owner or prefs.installer
+        if direct and direct != where:
+            tries.append((note, Spot(direct, anew=True)))
+        return tries
+
+    async def _put(self, org: str, key: str, card: Card, spot: Spot, digest: str) -> Posted | None:
+        """Edit what is there, or post it. `digest` is of what is to be shown."""
+        posted = await self._store.posted(org, key)
+        if posted and posted.ts and not spot.anew:
+            updated = await self._update(org, key, posted, card, digest)
+            if updated or not spot.create:
+                return updated
+        elif posted and posted.intent and not posted.ts:
+            await self._slack.call(await self.token(org), "auth_test")
+        return await self._create(org, key, card, spot, digest)
+
+    async def _update(
+        self, org: str, key: str, posted: Posted, card: Card, digest: str
+    ) -> Posted | None:
         """Edit it; None where that message can not be edited any more."""
         try:
-            await self._send(
-                org, "chat_update", card, channel=posted.channel, ts=posted.ts, **_content(card)
+            await self._patiently(
+                org, "chat_update", channel=posted.channel, ts=posted.ts, **_content(card)
             )
         except (MessageGoneError, ChannelClosedError) as error:
             log.info("card cannot be edited", org=org, card=key, code=error.code)
             return None
         CARDS.labels("updated").inc()
-        updated = posted.model_copy(update={"digest": _digest(card)})
+        updated = posted.model_copy(update={"digest": digest, "trouble": None})
         await self._store.save_posted(org, key, updated)
         return updated
 
-    async def _create(
-        self, org: str, key: str, card: Card, *, channel: str, thread_ts: str
-    ) -> Posted:
+    async def _create(self, org: str, key: str, card: Card, spot: Spot, digest: str) -> Posted:
         intent = uuid.uuid4().hex
-        await self._store.save_posted(org, key, Posted(channel=channel, intent=intent))
+        before = await self._store.posted(org, key)
+        begun = Posted(
+            channel=spot.channel, intent=intent, trouble=before.trouble if before else None
+        )
+        await self._store.save_posted(org, key, begun)
         arguments: dict[str, Any] = {
-            "channel": channel,
+            "channel": spot.channel,
             "unfurl_links": False,
             "unfurl_media": False,
             "metadata": {"event_type": "xtool_card", "event_payload": {"intent": intent}},
         }
-        if thread_ts:
-            arguments["thread_ts"] = thread_ts
-        answer = await self._send(org, "chat_postMessage", card, **arguments, **_content(card))
+        if spot.thread_ts:
+            arguments["thread_ts"] = spot.thread_ts
+        answer = await self._patiently(org, "chat_postMessage", **arguments, **_content(card))
         CARDS.labels("created").inc()
         posted = Posted(
-            channel=str(answer.get("channel") or channel),
+            channel=str(answer.get("channel") or spot.channel),
             ts=str(answer.get("ts") or ""),
-            digest=_digest(card),
+            digest=digest,
             intent=intent,
         )
         await self._store.save_posted(org, key, posted)
         return posted
 
-    async def _send(self, org: str, method: str, card: Card, **arguments: Any) -> Any:
-        """Call; what Slack does not take as blocks is sent as text rather than not at all."""
-        token = await self.token(org)
-        try:
-            return await self._patiently(token, method, arguments)
-        except SlackRefusedError as error:
-            log.warning("slack refused a card", org=org, method=method, code=error.code)
-            text = kit.section(Mrkdwn(card.text))
-            return await self._patiently(token, method, arguments | {"blocks": [text]})
-
-    async def _patiently(self, token: str, method: str, arguments: dict[str, Any]) -> Any:
+    async def _patiently(self, org: str, method: str, **arguments: Any) -> Any:
         """Only a rate limit is waited for here: it says that nothing was done."""
+        token = await self.token(org)
         for _ in range(RATE_LIMIT_TRIES):
             try:
                 return await self._slack.call(token, method, **arguments)

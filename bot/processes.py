@@ -13,7 +13,7 @@ from aiohttp import web
 from bot.app import Bot
 from bot.callbacks import PeppolEndpoint
 from bot.settings import BotSettings
-from bot.slack import SlackError
+from bot.slack import CardRefusedError, SlackError
 from sync.callbacks import Callbacks
 from sync.jobs import Notify, register, workers_alive, working
 from sync.log import register_secrets
@@ -72,6 +72,8 @@ def told_later(tell: Notify) -> Notify:
     async def told(org: str) -> None:
         try:
             await tell(org)
+        except CardRefusedError as error:
+            log.warning("slack does not take a card, it is told later", org=org, code=error.code)
         except SlackError as error:
             log.warning("slack is away, it is told later", org=org, code=error.code)
 
@@ -80,7 +82,8 @@ def told_later(tell: Notify) -> Notify:
 
 def _bot(runtime: Runtime, settings: BotSettings) -> Bot:
     tag = runtime.settings.tag
-    return Bot(settings, runtime.service, runtime.clients, runtime.vault, tag=tag)
+    now = runtime.ports.now
+    return Bot(settings, runtime.service, runtime.clients, runtime.vault, tag=tag, now=now)
 
 
 def _web(runtime: Runtime, bot: Bot) -> web.Application:

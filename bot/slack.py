@@ -2,6 +2,7 @@
 
     SlackError
     ├── SlackUnavailableError   rate limited, 5xx, no connection, no answer: repeat later
+    │   └── CardRefusedError    for this one message, and not for others: see `bot.trouble`
     ├── ChannelClosedError      archived, unknown, or the app is not in it: tell the owner
     ├── TokenGoneError          the app was removed or its token revoked: stop posting
     ├── MessageGoneError        the message can not be edited any more: post a new one
@@ -71,6 +72,12 @@ _LATER = {
 }
 
 
+# "The server could not complete your operation(s)": documented for each method. Most are over at
+# the next try; what remains is about what was sent, for example some block.
+_OWN_ERRORS = {"internal_error", "fatal_error"}
+_MESSAGES = {"chat_postMessage", "chat_update"}
+
+
 class SlackError(Exception):
     """Base; `code` is Slack's error code or ours."""
 
@@ -86,6 +93,26 @@ class SlackUnavailableError(SlackError):
     def __init__(self, method: str, code: str, retry_after: float = 1.0) -> None:
         super().__init__(method, code)
         self.retry_after = min(max(retry_after, 0.0), LONGEST_WAIT)
+
+    @property
+    def may_be_the_message(self) -> bool:
+        """Whether an error of Slack's own was answered to a message, which may be the cause.
+
+        Not so for limits, for a workspace that is being moved, and where nobody answered.
+        """
+        own = self.code in _OWN_ERRORS or self.code.startswith("http_5")
+        return own and self.method in _MESSAGES
+
+
+class CardRefusedError(SlackUnavailableError):
+    """One message that Slack does not take for now, while it may take others.
+
+    `asked`: Slack was asked just now; else it is not time to try again yet.
+    """
+
+    def __init__(self, method: str, code: str, retry_after: float, *, asked: bool) -> None:
+        super().__init__(method, code, retry_after)
+        self.asked = asked
 
 
 class ChannelClosedError(SlackError):

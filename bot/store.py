@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.prefs import Prefs
+from bot.trouble import Trouble
 from sync.errors import StoreError
 from sync.model import Frozen
 from sync.store.redis import Clients
@@ -54,6 +55,7 @@ class Posted(Frozen):
     ts: str = ""
     digest: str = ""  # of its content, so that nothing is sent that is shown already
     intent: str = ""
+    trouble: Trouble | None = None  # Slack does not take what is to be shown
 
 
 class BotStore:

@@ -17,4 +17,4 @@ def calling(t: Texts, card: Card, people: Sequence[str]) -> Card:
     if not people:
         return card
     who = t.md("mention.line", who=Mrkdwn(" ".join(mention(user) for user in people)))
-    return kit.card(f"{who} {card.text}", [kit.context(who), *card.blocks])
+    return kit.card(f"{who} {card.text}", [kit.context(who), *card.blocks], card.about)

@@ -25,6 +25,7 @@ def failure(t: Texts, shown: Shown) -> Card:
             kit.context(*_small_print(t, shown)),
             invoice.row(shown.record, invoice.buttons(t, shown)),
         ],
+        invoice.name(shown.record),
     )
 
 

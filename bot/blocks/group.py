@@ -22,7 +22,7 @@ def group(t: Texts, members: Sequence[Shown]) -> Card:
     if open_ones > 1:
         label = t.plain("button.retry_all")
         blocks.append(kit.actions(kit.button(label, "invoices_retry_all", style="primary")))
-    return kit.card(title, blocks)
+    return kit.card(title, blocks, ", ".join(invoice.name(shown.record) for shown in members))
 
 
 def _title(t: Texts, members: Sequence[Shown], open_ones: int) -> Mrkdwn:

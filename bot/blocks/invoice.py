@@ -32,6 +32,11 @@ def number(shown: Shown) -> Mrkdwn:
     return link(shown.url, shown.record.number or shown.record.invoice_id)
 
 
+def name(record: InvoiceRecord) -> str:
+    """The number alone, so short that ten of them fit a sentence. Comes from outside."""
+    return clean(record.number or record.invoice_id, 25)
+
+
 def amount(t: Texts, shown: Shown) -> str:
     """The gross amount, unless the organisation hides amounts."""
     if shown.hide_amounts:

@@ -38,6 +38,7 @@ class Card:
 
     text: str
     blocks: tuple[Block, ...]
+    about: str = ""  # numbers of invoices, for when it cannot be shown itself
 
 
 def cut(text: str, limit: int) -> Mrkdwn:
@@ -140,10 +141,10 @@ def alert(text: str, level: str = "info") -> Block:
     return {"type": "alert", "text": mrkdwn(Mrkdwn(text), ALERT), "level": level}
 
 
-def card(text: str, blocks: Iterable[Block]) -> Card:
+def card(text: str, blocks: Iterable[Block], about: str = "") -> Card:
     """A message within Slack's limits; its longest paragraphs give way first."""
     kept = list(blocks)[:MESSAGE_BLOCKS]
-    return Card(cut(unmarked(text), FALLBACK), tuple(fit(kept, MESSAGE_TEXT)))
+    return Card(cut(unmarked(text), FALLBACK), tuple(fit(kept, MESSAGE_TEXT)), about)
 
 
 def modal(

@@ -6,12 +6,14 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 
 from bot.app import Bot
+from bot.notifier import Notifier
 from bot.settings import BotSettings
 from sync.settings import Provider
 from sync.store.redis import Clients
@@ -28,6 +30,20 @@ BOT_TOKEN = "xoxb-token-of-the-tests"
 ORG = "T0LINDHOF"  # the workspace of the stand-in
 
 
+class Clock:
+    """The time by the store: this host's, until a test puts it forward."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def forward(self, by: timedelta) -> None:
+        """Time passes, or the clock is set."""
+        self.ahead += by
+
+
 @dataclass
 class Surface:
     """The parts, and what tests do with them often."""
@@ -36,6 +52,7 @@ class Surface:
     service: FakeService
     bot: Bot
     address: str
+    clock: Clock = field(default_factory=Clock)
 
     async def notify(self) -> None:
         """Tell what happened, as the worker does."""
@@ -92,14 +109,15 @@ async def surface(clients: Clients) -> AsyncIterator[Surface]:
             slack_api_url=slack.api_url,
         )
         service = FakeService()
-        bot = Bot(settings, service, clients, Vault([b"k" * 32]))
+        clock = Clock()
+        bot = Bot(settings, service, clients, Vault([b"k" * 32]), now=clock)
         runner = web.AppRunner(bot.build_app(), access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
         address = f"http://127.0.0.1:{port}"
         slack.connect_app(f"{address}/slack/events")
-        yield Surface(slack, service, bot, address)
+        yield Surface(slack, service, bot, address, clock)
         await runner.cleanup()
 
 
@@ -109,6 +127,21 @@ async def connected(surface: Surface) -> Surface:
     await surface.connect()
     surface.slack.workspace.modals.clear()
     return surface
+
+
+@pytest.fixture
+def told(connected: Surface) -> Surface:
+    """Connected, with a notifier that never waits: the clock goes forward instead."""
+
+    async def no_sleep(seconds: float) -> None:
+        connected.clock.forward(timedelta(seconds=seconds))
+        await asyncio.sleep(0)
+
+    deps = connected.bot.deps
+    connected.bot.notifier = Notifier(
+        connected.service, deps.store, deps.cards, deps.announcer, sleep=no_sleep
+    )
+    return connected
 
 
 @pytest.fixture

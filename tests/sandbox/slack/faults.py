@@ -28,6 +28,7 @@ class Fault:
     retry_after: int = 1
     seconds: float = 0.0
     code: str = ""
+    about: str = ""  # only calls whose body has this, in ASCII
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,9 +56,10 @@ class Faults:
         retry_after: int = 1,
         seconds: float = 0.0,
         code: str = "",
+        about: str = "",
     ) -> Fault:
         """Switch a fault on for the next `times` calls of `method`."""
-        fault = Fault(FaultKind(kind), times, retry_after, seconds, code)
+        fault = Fault(FaultKind(kind), times, retry_after, seconds, code, about)
         self._by_method.setdefault(method, []).append(fault)
         return fault
 
@@ -71,12 +73,13 @@ class Faults:
         """Whether a fault waits for a call of `method`."""
         return bool(self._by_method.get(method))
 
-    def take(self, method: str) -> Fault | None:
+    def take(self, method: str, body: str = "") -> Fault | None:
         """The fault of this call, if any; counts it."""
         for name in (method, "*"):
             for fault in self._by_method.get(name, []):
-                self._count(name, fault)
-                return fault
+                if fault.about in body:
+                    self._count(name, fault)
+                    return fault
         return None
 
     def _count(self, name: str, fault: Fault) -> None:

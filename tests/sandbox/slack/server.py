@@ -78,7 +78,7 @@ class Server:
     async def _api(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
         call = Call(method, {})
-        fault = self.core.faults.take(method)
+        fault = self.core.faults.take(method, (await request.read()).decode("utf-8", "replace"))
         try:
             early = await self._before(request, call, fault)
             if early is not None:
