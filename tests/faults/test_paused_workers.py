@@ -19,7 +19,15 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import Launcher
-from tests.faults.test_crash_matrix import AT_ONCE, DRAFTS, LOSING, PENDING, POINTS, PROVIDERS
+from tests.faults.test_crash_matrix import (
+    AT_ONCE,
+    DRAFTS,
+    LOSING,
+    PATIENCE,
+    PENDING,
+    POINTS,
+    PROVIDERS,
+)
 from tests.faults.traps import SPRUNG
 from tests.faults.world import Tenant, World, open_world, register_receivers
 
@@ -39,20 +47,20 @@ async def pause_at(world: World, tenant: Tenant, point: str, *, person: bool) ->
     if point.endswith((":find", ":put:unconfirmed")):
         world.access_point.inject(LOSING[len(world.workers) % len(LOSING)])
     sleeper = world.start(f"stop:{point}")
-    await world.until(lambda: sleeper.stopped, 20, f"a worker is stopped {point}")
+    await world.until(lambda: sleeper.stopped, PATIENCE, f"a worker is stopped {point}")
     assert sleeper.logged(SPRUNG)
     began = time.monotonic()
     other = world.start()
     settled = world.until_decided if person else world.until_quiet
-    await settled()
+    await settled(PATIENCE)
     await asyncio.sleep(began + PAUSED_SECONDS - time.monotonic())  # the pause itself
     sleeper.send(signal.SIGCONT)
     sleeper.send(signal.SIGTERM)
-    await world.until(lambda: sleeper.status == 0, 20, f"paused {point}, it does its rest and ends")
-    await settled()
+    await world.until(lambda: sleeper.status == 0, PATIENCE, f"paused {point}, it ends")
+    await settled(PATIENCE)
     assert not world.access_point.faults
     other.kill()
-    await world.until(lambda: not other.alive, 5, "the other ends")
+    await world.until(lambda: not other.alive, 20, "the other ends")
 
 
 async def run_pauses(
@@ -79,7 +87,7 @@ async def test_a_paused_worker_does_not_send_again(launcher: Launcher, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_paused_worker_does_not_send_again_from_any_point(
     provider: str, launcher: Launcher, tmp_path: Path
