@@ -77,9 +77,15 @@ def judge(
 def _judge_untagged(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> Judgement:
     if vanished(record, now, settles_within):
         # What is on its way is finished first: its result is tagged, and can be removed again.
-        in_flight = record.state in IN_FLIGHT
-        return Judgement(Verdict.NOTHING if in_flight else Verdict.REEXPORT, record.tag)
+        unfinished = record.state in IN_FLIGHT or _result_is_untagged(record)
+        return Judgement(Verdict.NOTHING if unfinished else Verdict.REEXPORT, record.tag)
     return _repair(record, _keep(record, frozenset()), now, settles_within)
+
+
+def _result_is_untagged(record: InvoiceRecord) -> bool:
+    """Whether an invoice went out and its tag was not written since: what is missing is older."""
+    result = {InvoiceState.SENT: TagKind.SENT, InvoiceState.FAILED: TagKind.FAILED}
+    return record.state in result and record.tag is not result[record.state]
 
 
 def _repair(

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant
 from structlog.typing import EventDict
 
-from sync.model import ConnectionState
+from sync import delivery
+from sync.model import ConnectionState, TagKind
 from sync.peppol.access_point import Webhook
 from sync.polling import Poller
 from tests.engine.crash import Crash, Process
@@ -138,10 +139,23 @@ class Base(RuleBasedStateMachine):
         self.asked_for(*invoices)
 
     def asked_for(self, *invoices: str) -> None:
-        """A person wants these sent once more than they were."""
+        """A person wants these sent once more than they were, or twice.
+
+        Who removes the tags of what failed and clicks "retry" as well gets both where the first
+        of them fails again: the tag of that failure is the one that was removed.
+        """
         for invoice in invoices:
             accepted = self.world.provider.accepted(f"RE-{invoice}")
-            self.allowed[invoice] = max(self.allowed.get(invoice, 1), accepted + 1)
+            wishes = 1 + self._is_wanted_otherwise(invoice)
+            self.allowed[invoice] = max(self.allowed.get(invoice, 1), accepted + wishes)
+
+    def _is_wanted_otherwise(self, invoice: str) -> bool:
+        """Whether a retry is under way of what failed before, and its tags are removed."""
+        self.look()
+        found = self.stored.records.get(invoice)
+        if found is None or found.state not in delivery.BY_ITSELF:
+            return False
+        return found.tag is TagKind.FAILED and not self.world.sevdesk.kinds(invoice)
 
     def _state(self) -> ConnectionState | None:
         found = self.do(self.engine.service.connection(ORG))

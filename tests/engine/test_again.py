@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from sync.service import Change, Service
 from sync.sevdesk.models import TagRelation
 from sync.syncing import Round
 from tests.engine.access_point import Behaviour
+from tests.engine.crash import Crash, Process
 from tests.engine.world import ME, ORG, Engine, World, connection, record
 
 S = InvoiceState
@@ -152,3 +154,37 @@ async def test_what_is_wanted_again_is_asked_about_where_the_organisation_is_ask
     await world.run_for(engine, minutes=6)
     assert (await record(engine, "1")).state is S.WAITING
     assert world.provider.accepted("RE-1") == 0
+
+
+# ---- a removal, and another wish --------------------------------------------------------
+
+
+async def dies(world: World, engine: Engine, at: int) -> bool:
+    """Work on what is due by a process that dies at a point; then a poll, before anything else."""
+    process = Process(at)
+    with contextlib.suppress(Crash, BaseExceptionGroup):
+        await world.engine(process).work()
+    await world.after_a_crash()
+    await engine.poll()
+    return process.dead
+
+
+async def test_a_removal_and_a_retry_are_one_more_copy_wherever_the_worker_dies(
+    world: World, engine: Engine
+) -> None:
+    """Both ask for the same. What went out is tagged first, and that tag can be removed again."""
+    for at in range(1, 40):
+        number = str(at)
+        world.provider.script = [Behaviour.FAILED_LATER]
+        world.sevdesk.add_invoice(number)
+        await world.run_for(engine, minutes=6)
+        assert world.sevdesk.kinds(number) == [T.FAILED]
+        world.sevdesk.untag("Invoice", number)
+        await engine.service.retry(ORG, number, ME)
+        died = await dies(world, engine, at)
+        await world.run_for(engine, minutes=6)
+        assert world.provider.accepted(f"RE-{number}") == 2, f"died at point {at}"
+        assert world.sevdesk.kinds(number) == [T.SENT]
+        if not died:
+            return
+    raise AssertionError("it dies for ever")
