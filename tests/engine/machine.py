@@ -98,9 +98,7 @@ class EngineMachine(InSevdesk, People, Trouble, Processes):
         provider.status_down = provider.find_down = self.hints.refused = 0
         self.world.poll_every = self.engine.ports.poll = timedelta(minutes=30)
         await self._run_for(timedelta(hours=3))
-        await self.engine.service.resolve_hold(ORG, ME, resend=False)
-        await self.engine.poll(trigger=ME)  # a renamed tag may be noticed by a person's sync only
-        await self._run_for(timedelta(hours=2))
+        await self._answer_what_is_asked()
         self._check_the_end()
         connection = await self.engine.service.connection(ORG)
         assert connection is not None
@@ -108,6 +106,16 @@ class EngineMachine(InSevdesk, People, Trouble, Processes):
         refused = await self.engine.ports.organisation(ORG).flag("removal_refused")
         for found in self.stored.records.values():
             self._check_tags(found, refused=bool(refused))
+
+    async def _answer_what_is_asked(self) -> None:
+        """What loses its tags while a person is asked about others is a question of its own."""
+        for _ in range(1 + len(self.world.sevdesk.invoices)):
+            await self.engine.service.resolve_hold(ORG, ME, resend=False)
+            await self.engine.poll(trigger=ME)  # only a person's sync may notice a renamed tag
+            await self._run_for(timedelta(hours=2))
+            connection = await self.engine.service.connection(ORG)
+            if connection is None or connection.state is not ConnectionState.HELD:
+                return
 
     def _check_the_end(self) -> None:
         self.look()
