@@ -207,12 +207,20 @@ class Recommand:
         return [row for row in found if not _is_earlier(submission, row)]
 
     async def _is_it(self, submission: Submission, row: dict[str, Any]) -> bool:
+        """Whether a row is this document: a number may be used twice, also by another seller.
+
+        Raises `NoAnswerError`.
+        """
         number = _number(row)
-        if number:
-            return number == submission.number
+        if number and number != submission.number:
+            return False
         answer = await self._wire.ask("GET", f"/documents/{quote(str(row['id']), safe='')}")
+        if not answer.ok:
+            raise NoAnswerError(sent=False)
         xml = outcomes.mapping(answer.record().get("document")).get("xml")
-        return isinstance(xml, str) and xml.encode() == submission.document
+        if not xml or not submission.document:  # not shown, or not kept here any more
+            return bool(number)
+        return isinstance(xml, str) and xml.strip().encode() == submission.document.strip()
 
 
 def _lowest(record: dict[str, Any]) -> frozenset[str]:

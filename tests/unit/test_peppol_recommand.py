@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,17 @@ from sync.peppol.access_point import (
     Rejected,
     Unknown,
 )
-from sync.peppol.recommand import _outcome
+from sync.peppol.recommand import Recommand, _outcome
 from tests.sandbox.access_points import Fault, RecommandStandIn
-from tests.unit.peppol_providers import SECRET, TYPES, connected, running, said
+from tests.unit.peppol_providers import (
+    COMPANY,
+    SECRET,
+    TYPES,
+    Scripted,
+    connected,
+    running,
+    said,
+)
 from tests.unit.peppol_support import (
     CANARY,
     RECEIVER,
@@ -31,6 +40,7 @@ from tests.unit.peppol_support import (
     go,
     keep,
     submission,
+    ubl,
 )
 
 
@@ -172,6 +182,43 @@ async def test_other_bytes_of_a_type_the_service_does_not_parse_are_not_it(
 async def test_another_number_to_the_same_receiver_is_not_it(adapter: AccessPoint) -> None:
     await adapter.submit(submission("RE-10011"), go, keep)
     assert isinstance(await adapter.find(submission("RE-1001")), CannotTell)
+
+
+async def test_the_same_number_in_another_document_is_not_it(adapter: AccessPoint) -> None:
+    """Deleted in sevDesk and written anew under its number, or another seller's: not yet sent."""
+    await adapter.submit(submission(document=ubl() + b"<!-- of before -->"), go, keep)
+    assert isinstance(await adapter.find(submission()), CannotTell)
+
+
+@pytest.mark.parametrize("xml", [None, "", ubl().decode() + "\n"])
+async def test_a_number_is_enough_where_the_service_does_not_show_the_document(
+    xml: str | None,
+) -> None:
+    sent = submission()
+    row = {
+        "id": "doc_1",
+        "receiverId": str(sent.receiver),
+        "docTypeId": f"busdox-docid-qns::{sent.document_type.id}",
+        "deliveryStatus": "delivered",
+        "parsed": {"invoiceNumber": sent.number},
+    }
+    listed, one = said(200, {"documents": [row]}), said(200, {"document": {**row, "xml": xml}})
+    wire: Any = Scripted(listed, one)
+    assert isinstance(await Recommand(wire, COMPANY).find(sent), Found)
+
+
+async def test_a_document_that_cannot_be_read_now_is_asked_for_again() -> None:
+    sent = submission()
+    row = {
+        "id": "doc_1",
+        "receiverId": str(sent.receiver),
+        "docTypeId": f"busdox-docid-qns::{sent.document_type.id}",
+        "parsed": {"invoiceNumber": sent.number},
+    }
+    wire: Any = Scripted(said(200, {"documents": [row]}), said(500))
+    found = await Recommand(wire, COMPANY).find(sent)
+    assert isinstance(found, CannotTell)
+    assert found.temporary
 
 
 async def test_finding_nothing_proves_nothing(adapter: AccessPoint) -> None:
