@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 IMPORTS_AT_ONCE = 2  # sevDesk asks for few concurrent requests (facts: limits)
 MANY_CONTACTS = 25  # from here one list of all contacts costs less than reading each
+MANY_ROWS = 1000  # from here a plan takes more than ten milliseconds
 PROOFS = 3  # tags that are tried before a refused connection is believed again
 ENOUGH = 3  # calls about single invoices that failed, after which sevDesk itself is in trouble
 
@@ -70,12 +71,12 @@ class Round:
             await self._keep()
             await PeppolIds(self._ports, self._book).refresh()
         snapshot = await self._read(sevdesk, connection)
-        plan = planner.plan(snapshot)
+        plan = await _plan(snapshot)
         if plan.reexports and not plan.lost:
             # A removal decides that something is sent again, so two readings must agree on it.
             relations, names = await read_relations(self._book, sevdesk)
             relations = relevant(relations, snapshot.rows)
-            second = planner.plan(replace(snapshot, relations=relations, tag_names=names))
+            second = await _plan(replace(snapshot, relations=relations, tag_names=names))
             plan = planner.agreed(plan, second)
         self._count(
             seen=plan.considered,
@@ -339,6 +340,13 @@ class Round:
     def _go_on(self) -> None:
         if not self._may():
             raise Stopped
+
+
+async def _plan(snapshot: Snapshot) -> Plan:
+    """The plan; made beside the event loop where there is so much open that others would wait."""
+    if len(snapshot.rows) < MANY_ROWS:
+        return planner.plan(snapshot)
+    return await asyncio.to_thread(planner.plan, snapshot)
 
 
 async def _bounded[T](

@@ -15,6 +15,8 @@ from sync.store.keys import Keys
 from sync.store.records import parse
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# Polls count what waits for a person, and do not read what was sent (`sync.reading`).
+MAY_WAIT = delivery.UNSENT | {InvoiceState.WITHDRAWN}
 STATES = [state.value for state in InvoiceState]
 
 READ = """
@@ -76,6 +78,8 @@ class Stored:
         found = parse(version, data)
         if (found.state.value, found.run) != (state, run):
             yield f"{invoice_id} is {found.state} of {found.run}, and {state} of {run} beside it"
+        if found.hold and found.state not in MAY_WAIT:
+            yield f"{invoice_id} is {found.state} and waits for a person: {found.hold}"
         self._raw[invoice_id], self.records[invoice_id] = row, found
 
     def _lost(self, raw: list[list[str]]) -> Iterator[str]:
