@@ -42,7 +42,7 @@ class Announcer:
         connection = await self._service.connection(org)
         if connection is None:
             await self._ended(org, prefs, events)
-        elif connection.state is ConnectionState.ACTIVE and not pages.is_outage(connection):
+        elif pages.is_well(connection):
             await self._solved(org, prefs)
         else:
             await self._poster.deliver(
@@ -54,6 +54,8 @@ class Announcer:
         if connection is None or connection.state is ConnectionState.DISCONNECTED:
             return None
         t = texts(prefs.language)
+        if connection.pause is not None:
+            return calling(t, pages.paused(t, connection, connection.pause), prefs.mention)
         if connection.state is ConnectionState.BROKEN:
             return calling(t, pages.broken(t, connection), prefs.mention)
         if connection.state is ConnectionState.HELD:
@@ -70,6 +72,18 @@ class Announcer:
             return pages.store_outage(texts(prefs.language), since, until)
 
         await self._poster.deliver(org, f"outage:{event.before}", render, prefs, failure=True)
+
+    async def resumed(self, org: str, prefs: Prefs, event: Event) -> None:
+        """Say that a pause is over, and how long it was."""
+        connection = await self._service.connection(org)
+        if connection is None:
+            return
+        since, name = datetime.fromisoformat(event.before), connection.account_name
+
+        async def render() -> Card:
+            return pages.resumed(texts(prefs.language), name, since, event)
+
+        await self._poster.deliver(org, f"resumed:{event.before}", render, prefs, failure=True)
 
     async def missed(self, org: str, prefs: Prefs, since: datetime) -> None:
         """Where all stands, in place of what was not told since then."""

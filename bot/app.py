@@ -15,6 +15,7 @@ from bot import listeners
 from bot.announce import Announcer
 from bot.cards import Cards
 from bot.deps import Deps
+from bot.hearing import Hearing
 from bot.installations import ManyWorkspaces, OneWorkspace, Workspaces
 from bot.notifier import Notifier
 from bot.oauth import Installing
@@ -70,7 +71,8 @@ class Bot:
             tag=tag,
             support_at=settings.xtool_support_url or "",
         )
-        self.notifier = Notifier(service, store, cards, announcer)
+        self.hearing = Hearing(service, store, poster, announcer, workspaces=workspaces, now=now)
+        self.notifier = Notifier(service, store, cards, announcer, self.hearing)
 
     async def notify(self, org: str) -> None:
         """What `sync` calls in the worker soon after it wrote events."""
@@ -98,7 +100,9 @@ class Bot:
         app = web.Application(client_max_size=MAX_BODY)
         secret = self._settings.slack_signing_secret.get_secret_value()
         endpoint = SlackEndpoint(bolt_app(self.deps, secret), Signature(secret))
-        app.add_routes(routes(endpoint, Health(checks or {}, self.deps.tasks)))
+        app.add_routes(
+            routes(endpoint, Health(checks or {}, self.deps.tasks, self.hearing.measure))
+        )
         if self._many is not None:
             app.add_routes(self._installing(self._many).routes())
         app.on_shutdown.append(self._drain)
@@ -116,12 +120,12 @@ class Bot:
     async def _introduce(self) -> None:
         """Ask Slack whose token it is before somebody waits for the answer.
 
-        It may be a new one in place of one that was revoked: then messages need not wait longer.
+        It may be a new one in place of one that was revoked: then nothing need wait longer.
         """
         if isinstance(self.deps.workspaces, OneWorkspace):
             installed = await self.deps.workspaces.of_request(None, None, False)
             if installed is not None:
-                await self.deps.store.speak(installed.org)
+                await self.hearing.heard(installed.org)
 
     def _installing(self, many: ManyWorkspaces) -> Installing:
         secret = self._settings.slack_client_secret

@@ -222,6 +222,15 @@ async def resolve_hold(call: Call, *, resend: bool) -> None:
     await call.deps.replies.say(call.caller, call.t, call.t.md(key))
 
 
+async def resume(call: Call) -> None:
+    """After a pause: a manager lets xTool go on."""
+    await call.require(Need.MANAGE)
+    done = await call.deps.service.resume(call.caller.org, call.caller.user)
+    await call.deps.replies.say(
+        call.caller, call.t, call.t.md("paused.resumed" if done else "hold.nothing")
+    )
+
+
 async def show_documents(call: Call, record: InvoiceRecord) -> None:
     """The original, the sent XML and the PDF, in a direct message to who asked."""
     found = list(await call.deps.service.documents(call.caller.org, record.invoice_id))

@@ -17,3 +17,5 @@ ANSWERS = Counter("xtool_slack_answers", "Answers to people", ["action", "result
 CARDS = Counter("xtool_slack_cards", "Messages created or updated", ["what"])
 EVENTS_TOLD = Counter("xtool_events_told", "Events that reached the notifier's cards")
 TASKS = Gauge("xtool_slack_tasks", "Work under way after an acknowledgement")
+REFUSED = Gauge("xtool_slack_refused", "Organisations whose token Slack refuses")
+PAUSED = Gauge("xtool_slack_paused", "Of these, the ones that are paused because it lasted")

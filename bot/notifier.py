@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -27,13 +27,14 @@ import structlog
 
 from bot.announce import TAGS_STAY, Announcer
 from bot.cards import Cards
+from bot.hearing import Hearing
 from bot.metrics import EVENTS_TOLD
 from bot.prefs import Notify, Prefs
 from bot.service import Service
 from bot.slack import CardRefusedError, SlackError, SlackUnavailableError, TokenGoneError
 from bot.store import BotStore, Lease
 from sync.errors import SyncError
-from sync.model import Event, EventKind
+from sync.model import RESUMED, Event, EventKind
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,6 @@ SLACK_TRIES = 6  # passes while Slack is away; then the next call goes on
 REFUSALS = 3  # cards that Slack did not take, after which it is in trouble itself
 SOON = 10.0  # seconds; a card that waits for longer is left to the next call
 KEPT = 1_000  # events of an organisation whose token is revoked; more become a summary
-SILENT_SECONDS = 3600  # a revoked token is tried again after this
 
 
 @dataclass(slots=True)
@@ -122,6 +122,7 @@ class Notifier:
         store: BotStore,
         cards: Cards,
         announcer: Announcer,
+        hearing: Hearing,
         *,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] | None = None,
@@ -130,6 +131,7 @@ class Notifier:
         self._store = store
         self._cards = cards
         self._announcer = announcer
+        self._hearing = hearing
         self._monotonic = monotonic
         self._ending = asyncio.Event()
         self._sleep = sleep or self._pause
@@ -246,8 +248,7 @@ class Notifier:
             left = await self._catch_up(org)
             left = await self._show(org, Concerned.of(events)) or left
         except TokenGoneError as error:
-            log.warning("slack token is gone; posting stops", org=org, code=error.code)
-            await self._store.silence(org, SILENT_SECONDS)
+            await self._hearing.refused(org, error.code)
             raise
         self._pace(org).passed(self._monotonic())
         return left
@@ -299,10 +300,8 @@ class Notifier:
         self, org: str, concerned: Concerned, prefs: Prefs
     ) -> AsyncIterator[Awaitable[None]]:
         """In the order in which they are shown."""
-        if any(event.after == TAGS_STAY for event in concerned.connection):
-            yield self._announcer.tags_stay(org, prefs)
-        if concerned.connection:
-            yield self._announcer.connection(org, prefs, concerned.connection)
+        for card in self._about_connection(org, concerned.connection, prefs):
+            yield card
         for outage in concerned.outages:
             yield self._announcer.outage(org, prefs, outage)
         for run in sorted(concerned.runs):
@@ -320,6 +319,17 @@ class Notifier:
                 places.add(place)
         for place in sorted(places):
             yield self._cards.put_place(org, place, prefs)
+
+    def _about_connection(
+        self, org: str, events: list[Event], prefs: Prefs
+    ) -> Iterator[Awaitable[None]]:
+        if any(event.after == TAGS_STAY for event in events):
+            yield self._announcer.tags_stay(org, prefs)
+        for event in events:
+            if event.after == RESUMED:
+                yield self._announcer.resumed(org, prefs, event)
+        if events:
+            yield self._announcer.connection(org, prefs, events)
 
     async def _guarded(self, org: str, work: Awaitable[None]) -> CardRefusedError | None:
         """One card that Slack does not take must not stop the others; it, if it waits."""
@@ -339,6 +349,7 @@ class Notifier:
 
     async def tick(self, org: str, now: datetime | None = None) -> None:
         """Called every minute or so: what is due by time, and what an outage left untold."""
+        await self._hearing.look(org)
         prefs = await self._store.prefs(org)
         if prefs.notify is Notify.DAILY and not await self._store.is_silent(org):
             day = due_day(prefs, now or datetime.now(UTC))

@@ -97,6 +97,10 @@ class Poster:
             raise TokenGoneError("token", "not_installed")
         return installed.token
 
+    async def try_token(self, org: str) -> None:
+        """Ask Slack something harmless. Raises `SlackError`, `TokenGoneError` among others."""
+        await self._slack.call(await self.token(org), "auth_test")
+
     async def put(
         self,
         org: str,
@@ -195,7 +199,7 @@ class Poster:
             if updated or not spot.create:
                 return updated
         elif posted and posted.intent and not posted.ts:
-            await self._slack.call(await self.token(org), "auth_test")
+            await self.try_token(org)
         return await self._create(org, key, card, spot, digest)
 
     async def _update(

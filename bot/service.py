@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection
 from datetime import date
 from typing import Protocol
 
+from sync.errors import Reason
 from sync.model import (
     AuditEntry,
     Connection,
@@ -65,6 +66,12 @@ class Service(Protocol):
 
     async def disconnect(self, org: str, actor: str) -> bool:
         """Stop and erase the token. False: there was none."""
+
+    async def pause(self, org: str, reason: Reason) -> bool:
+        """Begin nothing new; what is on its way is settled. False: it is so already."""
+
+    async def resume(self, org: str, actor: str) -> bool:
+        """Go on after a pause. False: there was none."""
 
     async def erase(self, org: str) -> None:
         """Erase everything, what `bot` keeps of the organisation included."""

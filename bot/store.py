@@ -15,11 +15,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from bot.prefs import Prefs
+from bot.refusal import Refusal
 from bot.trouble import Trouble
 from sync.errors import StoreError
 from sync.model import Frozen
 from sync.store.redis import Clients
 
+REFUSED = "xt:refused"  # set of organisations, for the operator's figures
 CARD_SECONDS = 180 * 24 * 3600  # after half a year a card is not updated any more
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
@@ -159,8 +161,31 @@ class BotStore:
         return bool(await self._redis.exists(self.key(org, "silent")))
 
     async def speak(self, org: str) -> None:
-        """The app was installed again."""
-        await self._exact.delete(self.key(org, "silent"))
+        """The token works, or the app was installed again."""
+        await self._exact.delete(self.key(org, "silent"), self.key(org, "refusal"))
+        await self._exact.srem(REFUSED, org)
+
+    async def refusal(self, org: str) -> Refusal | None:
+        """Since when Slack has refused the token, if it does."""
+        raw = await self._redis.get(self.key(org, "refusal"))
+        return Refusal.model_validate_json(raw) if raw else None
+
+    async def save_refusal(self, org: str, refusal: Refusal) -> None:
+        """Remember it."""
+        await self._exact.set(self.key(org, "refusal"), refusal.model_dump_json())
+        await self._exact.sadd(REFUSED, org)
+
+    async def refused(self) -> set[str]:
+        """The organisations whose token Slack refuses."""
+        found: set[str] = await self._redis.smembers(REFUSED)
+        return {org for org in found if await self._is_refused(org)}
+
+    async def _is_refused(self, org: str) -> bool:
+        """Not so of one that was erased: that takes its own keys alone."""
+        if await self._redis.exists(self.key(org, "refusal")):
+            return True
+        await self._exact.srem(REFUSED, org)
+        return False
 
     async def miss(self, org: str, since: datetime) -> None:
         """What happened from then on is not told one by one; the first time counts."""

@@ -21,6 +21,7 @@ from slack_sdk.signature import SignatureVerifier
 from bot import tasks
 from bot.metrics import SLACK_ACK, SLACK_REQUESTS, TASKS
 from bot.tasks import Tasks
+from sync.errors import StoreError
 
 log = structlog.get_logger(__name__)
 
@@ -91,8 +92,17 @@ class SlackEndpoint:
 class Health:
     """`/healthz`, `/readyz` and `/metrics`."""
 
-    def __init__(self, checks: Mapping[str, Check], running: Tasks) -> None:
-        """`checks`: what must work for the app to be ready, by a name that is shown."""
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        running: Tasks,
+        measure: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`checks`: what must work for the app to be ready, by a name that is shown; `measure`:
+
+        brings figures up to date that are read from the store, whichever process wrote them.
+        """
+        self._measure = measure
         self._checks = dict(checks)
         self._tasks = running
 
@@ -116,7 +126,12 @@ class Health:
             return False
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        """Prometheus' text format."""
+        """Prometheus' text format. What cannot be measured now keeps its last value."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self._measure()
+        except (StoreError, TimeoutError) as error:
+            log.warning("figures are not up to date", error=type(error).__name__)
         TASKS.set(len(self._tasks))
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -11,11 +11,13 @@ import structlog
 from sync import delivery
 from sync.errors import StaleRecordError, StoreError
 from sync.model import (
+    RESUMED,
     AuditEntry,
     Connection,
     Event,
     EventKind,
     InvoiceRecord,
+    Pause,
 )
 from sync.ports import Ports
 from sync.store.organisation import Organisation
@@ -114,12 +116,24 @@ class Book:
         return written
 
     async def write_connection(
-        self, connection: Connection, *, token: str = "", action: str = "", actor: str = ""
+        self,
+        connection: Connection,
+        *,
+        token: str = "",
+        action: str = "",
+        actor: str = "",
+        ended: Pause | None = None,
     ) -> Connection:
-        """Write a connection that looks different to a person, and tell `bot`."""
+        """Write a connection that looks different to a person, and tell `bot`.
+
+        `ended`: the pause that is over.
+        """
         now = self._ports.now()
         state = connection.state.value
         event = Event(kind=EventKind.CONNECTION_CHANGED, at=now, after=state, actor=actor)
+        if ended is not None:
+            over = {"before": ended.since.isoformat(), "after": RESUMED}
+            event = event.model_copy(update=over)
         audit = AuditEntry(
             at=now,
             actor=actor or BY_ITSELF,
@@ -127,7 +141,8 @@ class Book:
             detail=connection.account_name,
         )
         written = await self.store.put_connection(connection, token=token, event=event, audit=audit)
-        log.info("connection", org=self.org, state=state, account=connection.account)
+        paused = connection.pause is not None
+        log.info("connection", org=self.org, state=state, account=connection.account, paused=paused)
         await self.hint_notify()
         return written
 
@@ -151,7 +166,10 @@ class Book:
                 return None
             try:
                 if told(before, after):
-                    return await self.write_connection(after, action=action, actor=actor)
+                    ended = before.pause if after.pause is None else None
+                    return await self.write_connection(
+                        after, action=action, actor=actor, ended=ended
+                    )
                 return await self.store.put_connection(after)
             except StaleRecordError:
                 await asyncio.sleep(0)

@@ -135,6 +135,7 @@ class Connecting:
                 return False
             after = before.model_copy(
                 update={"state": ConnectionState.DISCONNECTED, "reason": None, "next_sync": None}
+                | {"pause": None}
             )
             try:
                 await Book(self._ports, org).write_connection(
@@ -183,5 +184,6 @@ def _renewed(
             "last_error": None,
             "held_invoices": (),
             "trial": False,
+            "pause": None,
         }
     )

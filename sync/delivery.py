@@ -226,6 +226,14 @@ def postpone(
     )
 
 
+def paused(record: InvoiceRecord, now: datetime) -> InvoiceRecord:
+    """Nothing is begun for now: look again in an hour. That time is not told as a delay."""
+    look = now + MAX_BACKOFF
+    tell = TELL_AFTER.get(record.state)
+    deadline = look + tell if tell and not record.overdue else record.deadline
+    return record.model_copy(update={"next_at": look, "deadline": deadline})
+
+
 def backoff(failures: int, first: timedelta, jitter: float) -> timedelta:
     """`first` doubled per failure up to an hour, of which 75 to 100 % by `jitter` in [0, 1)."""
     full = min(first * 2 ** min(failures, 20), MAX_BACKOFF)

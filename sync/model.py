@@ -227,6 +227,13 @@ class ConnectionState(StrEnum):
     DISCONNECTED = "disconnected"  # the token is erased, records stay
 
 
+class Pause(Frozen):
+    """Nothing new is imported or sent, for a reason outside of sevDesk and the access point."""
+
+    since: AwareDatetime
+    reason: Reason
+
+
 class Connection(Frozen):
     """The one sevDesk account of an organisation. The token is stored apart, encrypted."""
 
@@ -248,6 +255,10 @@ class Connection(Frozen):
     held_invoices: tuple[str, ...] = ()  # the ids whose tags vanished at once
     held_at: AwareDatetime | None = None  # when the poll began that missed those tags first
     trial: bool = False  # broken, but sevDesk answers again: what it refused is being tried
+    pause: Pause | None = None  # in any state
+
+
+RESUMED = "resumed"  # `after` of the event that a pause is over; `before` is its begin, ISO 8601
 
 
 class EventKind(StrEnum):

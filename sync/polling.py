@@ -38,6 +38,13 @@ BUSY = Reason(code="sync.busy", kind=Kind.TRANSIENT)
 INTERRUPTED = Reason(code="sync.interrupted", kind=Kind.TRANSIENT)
 
 
+class PausedError(SyncError):
+    """The organisation is paused (`sync.pausing`)."""
+
+    code = "connection.paused"
+    kind = Kind.PRECONDITION
+
+
 class Poller:
     """Polls one organisation."""
 
@@ -57,8 +64,9 @@ class Poller:
         """
         run = SyncRun(id=run_id, org=self.org, trigger=trigger, started_at=self._ports.now())
         wait = PATIENCE if _by_person(run) else timedelta(0)
-        if not await self._may_poll(run):
-            return await self._refuse(run, NotConnectedError("not connected").reason)
+        why_not = await self._why_not(run)
+        if why_not is not None:
+            return await self._refuse(run, why_not)
         async with self._store.lease(LEASE_SECONDS, wait) as lease:
             if _by_person(run):
                 await self._store.sync_begins()
@@ -67,12 +75,16 @@ class Poller:
             async with _Renewed(lease) as renewed:
                 return await self._run(run, renewed)
 
-    async def _may_poll(self, run: SyncRun) -> bool:
+    async def _why_not(self, run: SyncRun) -> Reason | None:
+        """Why nothing is synced now, as whoever asked for it is told."""
         connection = await self._store.connection()
         if connection is None or connection.state is ConnectionState.DISCONNECTED:
-            return False
+            return NotConnectedError("not connected").reason
+        if connection.pause is not None:
+            return PausedError("paused").reason
         due = connection.next_sync is None or self._ports.now() >= connection.next_sync
-        return connection.state is not ConnectionState.BROKEN or due or _by_person(run)
+        waits = connection.state is ConnectionState.BROKEN and not due and not _by_person(run)
+        return BUSY if waits else None
 
     async def _refuse(self, run: SyncRun, reason: Reason) -> SyncRun | None:
         """Whoever asked for a sync that cannot be learns why."""

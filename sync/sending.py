@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 KEPT_WARNINGS = 10  # of a document
 MAX_STEPS = 20  # of one visit; more would be a loop that `next_step` must not have
 NEEDS_ACCOUNT = frozenset({Step.PREPARE, Step.SUBMIT, Step.TAG})  # not after a disconnect
+BEGINS = frozenset({Step.PREPARE, Step.SUBMIT})  # not while the organisation is paused
 
 
 class Sender:
@@ -83,6 +84,8 @@ class Sender:
         try:
             if step in NEEDS_ACCOUNT and (reason := _no_account(connection, record)):
                 await self._without_account(step, record, reason)
+            elif step in BEGINS and connection is not None and connection.pause is not None:
+                await self._book.write(record, delivery.paused(record, self._now()))
             else:
                 await steps[step](record)
         except StoreError:

@@ -30,6 +30,7 @@ from sync.model import (
     StoredDocument,
     SyncRun,
 )
+from sync.pausing import Pausing
 from sync.peppol.access_point import LookupDown, NotRegistered, Registered
 from sync.polling import wake_postponed
 from sync.ports import Ports
@@ -56,6 +57,7 @@ class Service:
     def __init__(self, ports: Ports, connecting: Connecting, web_url: str) -> None:
         """`web_url`: sevDesk's web application, for links."""
         self._ports = ports
+        self._pausing = Pausing(ports)
         self._connecting = connecting
         self._web_url = web_url.rstrip("/")
 
@@ -107,6 +109,14 @@ class Service:
         """Stop syncing and erase the token; records stay. False if nothing was connected."""
         return await self._connecting.disconnect(org, actor)
 
+    async def pause(self, org: str, reason: Reason) -> bool:
+        """Begin nothing new; what is on its way is settled. False: it is so already."""
+        return await self._pausing.pause(org, reason)
+
+    async def resume(self, org: str, actor: str) -> bool:
+        """Go on after a pause. False: there was none."""
+        return await self._pausing.resume(org, actor)
+
     async def erase(self, org: str) -> None:
         """Delete everything that is stored of the organisation."""
         await self._store(org).erase(self._ports.now())
@@ -118,7 +128,8 @@ class Service:
     # ---- sync -------------------------------------------------------------------------------
 
     async def sync_now(self, org: str, actor: str) -> str | None:
-        """Start a sync; its id, or None if one is under way."""
+        """Start a sync; its id, or None if one is under way. Raises `PausedError`."""
+        await self._pausing.require_none(org)
         store = self._store(org)
         if await store.polling() or not await store.ask_for_sync():
             return None
@@ -240,21 +251,24 @@ class Service:
             case LookupDown():
                 return "down"
 
-    # ---- a person's wishes --------------------------------------------------------------------
+    # ---- a person's wishes: what sends something raises `PausedError` ---------------------------
 
     async def retry(self, org: str, invoice_id: str, actor: str) -> Decision:
         """Fetch a failed or blocked invoice afresh and send it."""
+        await self._pausing.require_none(org)
         return await self._decide(
             org, invoice_id, RETRYABLE, lambda r: delivery.retried(r, actor, self._ports.now())
         )
 
     async def retry_all(self, org: str, actor: str) -> int:
         """All of them; how many were started."""
+        await self._pausing.require_none(org)
         ids = await self._store(org).records.ids_in(RETRYABLE)
         return await self._started([await self.retry(org, i, actor) for i in ids])
 
     async def send(self, org: str, invoice_id: str, actor: str) -> Decision:
         """Send an invoice that waits for it."""
+        await self._pausing.require_none(org)
         waiting = {InvoiceState.WAITING}
         return await self._decide(
             org, invoice_id, waiting, lambda r: delivery.released(r, actor, self._ports.now())
@@ -265,6 +279,7 @@ class Service:
 
         What is still being prepared for the same question is sent without asking again.
         """
+        await self._pausing.require_none(org)
         records = self._store(org).records
         ids = await records.ids_in([InvoiceState.WAITING, InvoiceState.IMPORTED])
         decisions = []
@@ -287,6 +302,7 @@ class Service:
         self, org: str, invoice_id: str, participant: ParticipantId, actor: str
     ) -> Decision:
         """Remember the receiver for the contact, and send a blocked or failed invoice to it."""
+        await self._pausing.require_none(org)
         record = await self.invoice(org, invoice_id)
         if record is None:
             return Decision(outcome=Outcome.NOT_FOUND)
@@ -315,6 +331,7 @@ class Service:
 
         Of one that is unconfirmed, or that the access point took and never reports on.
         """
+        await self._pausing.require_none(org)
         now = self._ports.now()
 
         def change(record: InvoiceRecord) -> InvoiceRecord:
@@ -336,6 +353,7 @@ class Service:
 
     async def resolve_hold(self, org: str, actor: str, *, resend: bool) -> bool:
         """Most tags vanished at once: write them again, or import the invoices again."""
+        await self._pausing.require_none(org)
         connection = await self.connection(org)
         if connection is None or connection.state is not ConnectionState.HELD:
             return False

@@ -9,7 +9,7 @@ from bot.blocks.kit import Card
 from bot.reasons import next_step, sentence
 from bot.texts import Mrkdwn, Texts, channel_link, clean, mention
 from sync.errors import Reason
-from sync.model import Connection
+from sync.model import Connection, ConnectionState, Event, Pause
 
 OUTAGE = 2  # failed polls in a row after which people are told
 
@@ -24,6 +24,39 @@ def broken(t: Texts, connection: Connection) -> Card:
     blocks.append(kit.context(t.md("broken.safe")))
     button = kit.button(t.plain("button.reconnect"), "home_connect", style="primary")
     return kit.card(title, [*blocks, kit.actions(button)])
+
+
+def is_well(connection: Connection) -> bool:
+    """Whether there is nothing to say of it."""
+    working = connection.state is ConnectionState.ACTIVE and connection.pause is None
+    return working and not is_outage(connection)
+
+
+def paused(t: Texts, connection: Connection, pause: Pause) -> Card:
+    """Nothing is imported or sent until a manager says so."""
+    account, since = clean(connection.account_name, 80), t.moment(pause.since)
+    title = t.md("paused.title", account=account, since=since)
+    blocks = [
+        kit.section(title),
+        kit.section(sentence(t, pause.reason)),
+        kit.section(t.md("failure.next", step=next_step(t, pause.reason))),
+        kit.context(t.md("paused.safe")),
+        kit.actions(resume_button(t), kit.button(t.plain("button.disconnect"), "home_disconnect")),
+    ]
+    return kit.card(title, blocks)
+
+
+def resume_button(t: Texts) -> kit.Block:
+    """To go on after a pause."""
+    return kit.button(t.plain("button.resume"), "pause_resume", style="primary")
+
+
+def resumed(t: Texts, account: str, since: datetime, event: Event) -> Card:
+    """A pause is over; `event` says since when, and by whom if a person ended it."""
+    key = "paused.over_by" if event.actor else "paused.over"
+    times = {"since": t.moment(since), "until": t.moment(event.at)}
+    title = t.md(key, account=clean(account, 80), who=mention(event.actor), **times)
+    return kit.card(title, [kit.section(title), kit.section(t.md("paused.over_text"))])
 
 
 def is_outage(connection: Connection) -> bool:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from bot import support
 from bot.blocks import invoice, kit
-from bot.blocks.connection import problem_key
+from bot.blocks.connection import problem_key, resume_button
 from bot.blocks.digest import counts, paragraphs
 from bot.blocks.invoice import Shown
 from bot.blocks.kit import Block, Card
 from bot.prefs import Prefs
 from bot.reasons import in_words, next_step, sentence
 from bot.texts import Mrkdwn, Texts, channel_link, clean, mention
+from sync.errors import Reason
 from sync.model import Connection, ConnectionState, Overview
 
 PAGE = 10  # invoices on a page
@@ -51,8 +52,10 @@ def status(t: Texts, data: Status) -> Card:
 
 
 def main_buttons(t: Texts, connection: Connection) -> list[Block]:
-    """What comes next: a new token where the old one is refused, else a sync."""
-    if connection.state is ConnectionState.BROKEN:
+    """What comes next: to go on, a new token where the old one is refused, else a sync."""
+    if connection.pause is not None:
+        first = resume_button(t)
+    elif connection.state is ConnectionState.BROKEN:
         first = kit.button(t.plain("button.reconnect"), "home_connect", style="primary")
     else:
         first = kit.button(t.plain("button.sync"), "home_sync", style="primary")
@@ -79,8 +82,12 @@ def status_blocks(t: Texts, data: Status, connection: Connection) -> list[Block]
 
 
 def _health(t: Texts, data: Status, connection: Connection) -> list[Block]:
-    lines: list[Mrkdwn] = [t.md(f"connection.{connection.state.value}")]
-    trouble = connection.reason or connection.last_error
+    if connection.pause is not None:
+        lines = [t.md("paused.status", since=t.moment(connection.pause.since))]
+        trouble: Reason | None = connection.pause.reason
+    else:
+        lines = [t.md(f"connection.{connection.state.value}")]
+        trouble = connection.reason or connection.last_error
     if trouble:
         lines.append(in_words(t, trouble))
     lines.append(t.md(f"status.mode.{'ask' if connection.ask_before_sending else 'automatic'}"))

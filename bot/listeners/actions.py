@@ -182,6 +182,7 @@ SIMPLE: dict[str, Work] = {
     "home_status": _status,
     "hold_restore": _restore,
     "hold_resend": _resend,
+    "pause_resume": flows.resume,
 }
 PAGES = {"invoices_list", "invoices_newer", "invoices_older"}
 MODALS = {

@@ -109,7 +109,7 @@ async def surface(clients: Clients) -> AsyncIterator[Surface]:
             slack_api_url=slack.api_url,
         )
         service = FakeService()
-        clock = Clock()
+        clock = service.clock = Clock()
         bot = Bot(settings, service, clients, Vault([b"k" * 32]), now=clock)
         runner = web.AppRunner(bot.build_app(), access_log=None)
         await runner.setup()
@@ -139,7 +139,12 @@ def told(connected: Surface) -> Surface:
 
     deps = connected.bot.deps
     connected.bot.notifier = Notifier(
-        connected.service, deps.store, deps.cards, deps.announcer, sleep=no_sleep
+        connected.service,
+        deps.store,
+        deps.cards,
+        deps.announcer,
+        connected.bot.hearing,
+        sleep=no_sleep,
     )
     return connected
 

@@ -10,6 +10,7 @@ from typing import Any
 from sync import delivery
 from sync.errors import Reason, SyncError
 from sync.model import (
+    RESUMED,
     AuditEntry,
     Connection,
     ConnectionState,
@@ -22,6 +23,7 @@ from sync.model import (
     Overview,
     Page,
     ParticipantId,
+    Pause,
     StoredDocument,
     SyncRun,
 )
@@ -59,6 +61,7 @@ class FakeService:
         self.syncing = False
         self.resolved: list[bool] = []
         self.broken: Exception | None = None
+        self.clock: Callable[[], datetime] = now
 
     # ---- what tests do ------------------------------------------------------------------
 
@@ -136,6 +139,24 @@ class FakeService:
         changes = {"state": ConnectionState.DISCONNECTED}
         self.now_connected = self.now_connected.model_copy(update=changes)
         self.event(EventKind.CONNECTION_CHANGED, after="disconnected", actor=actor)
+        return True
+
+    async def pause(self, org: str, reason: Reason) -> bool:
+        found = await self.connection(org)
+        if found is None or found.pause is not None:
+            return False
+        pause = Pause(since=self.clock(), reason=reason)
+        self.now_connected = found.model_copy(update={"pause": pause})
+        self.event(EventKind.CONNECTION_CHANGED, after=found.state.value)
+        return True
+
+    async def resume(self, org: str, actor: str) -> bool:
+        found = await self.connection(org)
+        if found is None or found.pause is None:
+            return False
+        self.now_connected = found.model_copy(update={"pause": None})
+        since = found.pause.since.isoformat()
+        self.event(EventKind.CONNECTION_CHANGED, before=since, after=RESUMED, actor=actor)
         return True
 
     async def erase_later(self, org: str) -> None:

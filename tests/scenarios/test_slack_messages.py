@@ -177,6 +177,7 @@ async def test_passes_are_apart_while_events_keep_coming(connected: Surface) -> 
         deps.store,
         deps.cards,
         deps.announcer,
+        connected.bot.hearing,
         sleep=sleep,
         monotonic=lambda: next(clock),
     )

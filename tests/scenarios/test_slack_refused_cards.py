@@ -203,7 +203,9 @@ async def test_a_process_that_dies_loses_neither_the_card_nor_the_count(told: Su
     await sweep(told, timedelta(minutes=5))
     deps = told.bot.deps
     before = await deps.store.posted(ORG, "invoice:1:1")
-    told.bot.notifier = Notifier(deps.service, deps.store, deps.cards, deps.announcer)
+    told.bot.notifier = Notifier(
+        deps.service, deps.store, deps.cards, deps.announcer, told.bot.hearing
+    )
     with pytest.raises(SlackError):
         await told.notify()
     after = await deps.store.posted(ORG, "invoice:1:1")

@@ -42,7 +42,7 @@ def waiting_notifier() -> tuple[Notifier, Sleeps]:
     backlog: Any = Backlog()
     nobody: Any = None
     sleeps = Sleeps()
-    return Notifier(backlog, backlog, nobody, nobody, sleep=sleeps), sleeps
+    return Notifier(backlog, backlog, nobody, nobody, nobody, sleep=sleeps), sleeps
 
 
 async def waiters(notifier: Notifier, sleeps: Sleeps, orgs: list[str]) -> int:
