@@ -441,6 +441,17 @@ def reexported(record: InvoiceRecord, run: str, hold: str, now: datetime) -> Inv
     )
 
 
+def succeeding(record: InvoiceRecord, before: InvoiceRecord) -> InvoiceRecord:
+    """The new record of an invoice of another account that has the id of `before`."""
+    return record.model_copy(
+        update={
+            "version": before.version,
+            "generation": before.generation + 1,
+            "earlier": _ids_so_far(before),
+        }
+    )
+
+
 def _ids_so_far(record: InvoiceRecord) -> tuple[str, ...]:
     """The access point's ids of all attempts up to now, of which the last few are enough.
 

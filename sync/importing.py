@@ -55,9 +55,27 @@ class Importer:
         try:
             await self._book.write(None, record)
         except StaleRecordError:
-            return  # another worker imported it
+            if not await self._replaces(record):
+                return  # another worker imported it
         self.imported += 1
         await self._book.store.drop_unexportable(record.invoice_id)
+
+    async def _replaces(self, record: InvoiceRecord) -> bool:
+        """Whether the record took the place of one that another account left under its id.
+
+        Two installations of sevDesk may use one id. What is on its way is waited for; what is not
+        tagged yet keeps its record, as it would look new in its account.
+        """
+        before = await self._book.store.records.get(record.invoice_id)
+        if before is None or before.account == record.account:
+            return False
+        if before.state in delivery.IN_FLIGHT or delivery.tag_wanted(before) is not None:
+            return False
+        try:
+            await self._book.write(before, delivery.succeeding(record, before))
+        except StaleRecordError:
+            return False
+        return True
 
     def _new(self, order: Import) -> InvoiceRecord:
         now, row = self._ports.now(), order.row

@@ -9,10 +9,12 @@ import pytest
 
 from sync.model import Connection, InvoiceState, TagKind
 from sync.service import Change, Service
+from sync.sevdesk.errors import UnavailableError
 from sync.sevdesk.models import TagRelation
 from sync.syncing import Round
 from tests.engine.access_point import Behaviour
 from tests.engine.crash import Crash, Process
+from tests.engine.sevdesk import Fault, SevdeskAccount
 from tests.engine.world import ME, ORG, Engine, World, connection, record
 
 S = InvoiceState
@@ -188,3 +190,53 @@ async def test_a_removal_and_a_retry_are_one_more_copy_wherever_the_worker_dies(
         if not died:
             return
     raise AssertionError("it dies for ever")
+
+
+# ---- another account --------------------------------------------------------------------
+
+
+async def with_the_same_id(world: World, engine: Engine) -> SevdeskAccount:
+    """Another installation of sevDesk is connected, which has an invoice of the same id."""
+    other = world.add_account("200", "other-token")
+    other.add_contact("c9")
+    other.add_invoice("1", "c9", number="X-1")
+    await engine.service.connect(ORG, "other-token", ME)
+    return other
+
+
+async def test_an_id_that_another_account_used_is_imported_all_the_same(
+    world: World, engine: Engine
+) -> None:
+    await several_sent(world, engine, 1)
+    other = await with_the_same_id(world, engine)
+    await world.run_for(engine, minutes=21)
+    found = await record(engine, "1")
+    assert (found.account, found.number, found.state) == ("200", "X-1", S.SENT)
+    assert (found.generation, other.calls["xml"]) == (2, 1)
+    assert (world.provider.accepted("RE-1"), world.provider.accepted("X-1")) == (1, 1)
+    await engine.service.connect(ORG, "good-token", ME)
+    await world.run_for(engine, minutes=21)
+    assert (world.provider.accepted("RE-1"), world.provider.accepted("X-1")) == (1, 1)
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+async def test_what_is_on_its_way_from_another_account_keeps_its_record(
+    world: World, engine: Engine, tagged: bool
+) -> None:
+    """Also what is sent and not tagged: without its record it would look new there."""
+    world.provider.polls = 10 if tagged else 0
+    world.provider.script = [Behaviour.PENDING]
+    world.sevdesk.add_invoice("1")
+    broken = Fault("add_tag", lambda: UnavailableError("503", status="503", message=""), 99)
+    if not tagged:
+        world.sevdesk.faults.append(broken)
+    await engine.poll()
+    await engine.work()
+    await with_the_same_id(world, engine)
+    await world.run_for(engine, minutes=6)
+    assert (await record(engine, "1")).account == "100"
+    world.sevdesk.faults.clear()
+    await engine.service.connect(ORG, "good-token", ME)
+    await world.run_for(engine, hours=3)
+    assert world.provider.accepted("RE-1") == 1
+    assert world.sevdesk.kinds("1") == [T.SENT]
