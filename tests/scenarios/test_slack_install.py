@@ -7,6 +7,7 @@ import html
 import os
 import re
 from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
@@ -291,3 +292,28 @@ async def test_removing_the_app_with_one_workspace_erases_too(connected: Surface
     await connected.quiet()
     assert set(connected.service.erased) == {ORG}
     assert (await connected.bot.deps.store.prefs(ORG)).channel == ""
+
+
+async def test_an_uninstall_that_was_never_heard_of_ends_in_a_question(
+    installable: Surface,
+) -> None:
+    """The app was removed, its event got lost, and months later somebody installs it again."""
+    await install(installable)
+    await installable.connect()
+    clock = installable.clock
+    clock.forward(timedelta(days=-60))
+    installable.bot.hearing._now = installable.service.clock = clock
+    installable.slack.revoke_token("account_inactive")
+    for _ in range(170):
+        await installable.bot.hearing.refused(ORG, "account_inactive")
+        clock.forward(timedelta(hours=1))
+    assert installable.service.now_connected is not None
+    assert installable.service.now_connected.pause is not None
+    assert installable.service.erased == installable.service.to_erase == []
+    await install(installable)
+    await installable.notify()
+    asked = installable.slack.messages("invoices", replies=False)[-1]
+    assert "pausiert" in asked.text
+    assert installable.service.now_connected.pause is not None
+    await installable.click("pause_resume", user="admin", message=asked)
+    assert installable.service.now_connected.pause is None
