@@ -20,6 +20,10 @@ from sync.sevdesk.models import ContactRow, CustomFieldSetting, InvoiceRow
 from sync.store.organisation import ContactFact
 
 PEPPOL_ID_FIELD = "peppol id"  # name of the contact field in sevDesk, casefolded
+# For so long a contact is not read again. Its number may be corrected in sevDesk, and an invoice
+# must not go to whom the old one belongs.
+CONTACT_AGE = timedelta(days=1)
+CONTACT_AGE_ASKED = timedelta(minutes=1)  # when a person syncs: does it belong to one by now?
 PROBE = timedelta(hours=1)  # how often a refused token is tried again
 FIELD_AGE = timedelta(minutes=10)  # custom fields are read at most this often
 # … but for a contact that is met for the first time: nobody fills in a new contact and writes an
@@ -120,7 +124,7 @@ class Source:
         # Several invoices of a contact that is met for the first time ask for it once.
         async with self._ports.locks("contact", self._book.org, contact_id):
             known = await self._book.store.contact(contact_id)
-            if known is not None and not fresh:
+            if known is not None and not fresh and is_recent(known, self._ports.now(), CONTACT_AGE):
                 return known
             return await self._read_contact(contact_id)
 
@@ -226,6 +230,11 @@ def describe(record: InvoiceRecord, row: InvoiceRow) -> InvoiceRecord:
             "revision": row.revision,
         }
     )
+
+
+def is_recent(fact: ContactFact, now: datetime, age: timedelta) -> bool:
+    """Whether a contact was read not longer ago than `age`."""
+    return fact.read_at > (now - age).timestamp()
 
 
 def contact_fact(row: ContactRow, read_at: float) -> ContactFact:

@@ -21,7 +21,16 @@ from sync.planner import Plan, Snapshot
 from sync.ports import Ports, Sevdesk
 from sync.reading import Reader, relevant
 from sync.sevdesk.errors import NotFoundError, RateLimitedError, SevdeskError
-from sync.source import PeppolIds, Source, contact_fact, describe, is_refusal, is_same
+from sync.source import (
+    CONTACT_AGE_ASKED,
+    PeppolIds,
+    Source,
+    contact_fact,
+    describe,
+    is_recent,
+    is_refusal,
+    is_same,
+)
 from sync.store.organisation import ContactFact
 from sync.tagging import REMOVAL_REFUSED, Tagger, read_relations
 
@@ -98,16 +107,21 @@ class Round:
 
     async def _read(self, sevdesk: Sevdesk, connection: Connection) -> Snapshot:
         reader = Reader(self._book, sevdesk, connection.account, self._go_on)
-        reading = await reader.read(afresh=self.run.trigger != "poll")
+        by_person = self.run.trigger != "poll"
+        reading = await reader.read(afresh=by_person)
         lists = reading.lists
         # An organisation that was erased meanwhile has no records, which says nothing.
         await self._same(connection)
         await self._store.records.expect(reading.expected, lists.ids)
         contacts = await self._store.contacts({row.contact_id for row in lists.rows})
+        now = self._ports.now()
+        if by_person:  # who was read before may have joined a synced organisation since
+            age = CONTACT_AGE_ASKED
+            contacts = {i: f for i, f in contacts.items() if is_recent(f, now, age)}
         snapshot = Snapshot(
             connection=connection,
             prefix=self._ports.prefix,
-            now=self._ports.now(),
+            now=now,
             rows=lists.rows,
             relations=lists.relations,
             tag_names=lists.tag_names,
