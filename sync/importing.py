@@ -44,10 +44,8 @@ class Importer:
             if order.row.e_invoice is False:
                 raise NotAnEInvoiceError("the list says so")
             content = await sevdesk.xml(order.row.id)
-        except (InvoiceXmlError, BadAnswerError) as error:
-            await self._without_xml(order, error)
-        except NotFoundError:
-            return  # deleted since it was listed
+        except (InvoiceXmlError, BadAnswerError, NotFoundError) as error:
+            await self._without_xml(order, error)  # if it was deleted, the next poll forgets it
         else:
             await self._begin(await self._source.keep(self._new(order), content))
 

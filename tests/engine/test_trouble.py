@@ -8,10 +8,11 @@ from datetime import timedelta
 import pytest
 
 from sync.errors import Finding, Reason
+from sync.importing import XML_TRIES
 from sync.model import ConnectionState, EventKind, InvoiceState, PeppolResponse, ResponseKind
 from sync.peppol.access_point import NotRegistered
 from sync.ports import NotPrepared, Order, Prepared
-from sync.sevdesk.errors import ForbiddenError, RefusedError, UnauthorizedError
+from sync.sevdesk.errors import ForbiddenError, NotFoundError, RefusedError, UnauthorizedError
 from sync.sevdesk.models import TagRelation
 from tests.engine.access_point import Behaviour
 from tests.engine.sevdesk import Fault, SevdeskStandIn
@@ -269,3 +270,34 @@ async def test_a_lookup_that_is_not_certain_is_not_called_an_outage(
 
     engine.ports.look = look
     assert await engine.service.lookup(RECEIVER) == said
+
+
+async def test_an_invoice_that_is_listed_and_cannot_be_fetched_is_told_in_the_end(
+    world: World, engine: Engine
+) -> None:
+    """Not with each poll, and not never: sevDesk lists it, and knows no document of it."""
+    world.sevdesk.add_invoice("1")
+    fault = Fault("xml", lambda: NotFoundError("404", resource="Invoice", message=""), 1000)
+    world.sevdesk.faults.append(fault)
+    await world.run_for(engine, hours=2)
+    found = await record(engine, "1")
+    assert found.state is InvoiceState.BLOCKED
+    assert await told(engine, "1") == ["blocked"]
+    assert world.sevdesk.calls["xml"] == XML_TRIES
+    world.sevdesk.faults.clear()
+    await engine.service.retry(ORG, "1", ME)
+    await world.run_for(engine, minutes=6)
+    assert (await record(engine, "1")).state is InvoiceState.SENT
+
+
+async def test_an_invoice_that_is_deleted_while_it_is_imported_is_forgotten(
+    world: World, engine: Engine
+) -> None:
+    world.sevdesk.add_invoice("1")
+    fault = Fault("xml", lambda: NotFoundError("404", resource="Invoice", message=""))
+    world.sevdesk.faults.append(fault)
+    await engine.poll()
+    world.sevdesk.delete("1")
+    await engine.poll()
+    overview = await engine.service.overview(ORG)
+    assert (overview.skipped_total, overview.counts) == (0, {})
