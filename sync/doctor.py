@@ -167,8 +167,15 @@ def _append_only(found: Durability) -> Result:
 
 def _power_cut(found: Durability) -> Result:
     name = "store: power cut"
-    if found.waitaof or found.fsync == "always":
+    if found.survives_power_cut:
         return ok(name, "A submission is on disk before its request leaves.")
+    if found.early:
+        return warn(
+            name,
+            "The store answers WAITAOF before it has written to disk: after a power cut up to a "
+            "second is lost, and an invoice of that second may be sent twice.",
+            "Set `appendfsync always`, or use a release in which that is mended.",
+        )
     return warn(
         name,
         "The store cannot be asked to write to disk: after a power cut up to a second is lost, "

@@ -71,10 +71,10 @@ async def _store(settings: Settings) -> Sequence[Result]:
     async with AsyncExitStack() as stack:
         if settings.redis_url is None:
             store = EmbeddedStore(settings.data_dir, watch=False)
-            url = await stack.enter_async_context(store)
+            url, files = await stack.enter_async_context(store), store.data_dir
         else:
-            url = settings.redis_url.get_secret_value()
-        clients = Clients(url)
+            url, files = settings.redis_url.get_secret_value(), None
+        clients = Clients(url, files=files)
         stack.push_async_callback(clients.aclose)
         results = doctor.judge_durability(await clients.durability())
         results.append(doctor.judge_store_clock(await _apart(clients)))

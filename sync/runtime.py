@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -86,8 +87,8 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         settings.redis_url,
     )
     async with AsyncExitStack() as stack:
-        url = await _store_url(settings, stack)
-        clients = Clients(url)
+        url, files = await _store(settings, stack)
+        clients = Clients(url, files=files)
         stack.push_async_callback(clients.aclose)
         await _name_risks(clients)
         vault = await open_vault(settings, clients)
@@ -111,10 +112,12 @@ async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
         )
 
 
-async def _store_url(settings: Settings, stack: AsyncExitStack) -> str:
+async def _store(settings: Settings, stack: AsyncExitStack) -> tuple[str, Path | None]:
+    """Its URL, and the directory of an embedded one."""
     if settings.redis_url is not None:
-        return settings.redis_url.get_secret_value()
-    return await stack.enter_async_context(EmbeddedStore(settings.data_dir))
+        return settings.redis_url.get_secret_value(), None
+    store = EmbeddedStore(settings.data_dir)
+    return await stack.enter_async_context(store), store.data_dir
 
 
 async def _name_risks(clients: Clients) -> None:

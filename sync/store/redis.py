@@ -17,6 +17,8 @@ Errors of the connection and refusals of the server are raised as `StoreError`
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
@@ -30,7 +32,7 @@ from redis.exceptions import ResponseError
 from sync.errors import ConfigurationError, StoreError
 from sync.store.cluster import StoreCluster, exchange
 from sync.store.connections import leave_demoted
-from sync.store.durability import Durability, ask, replicas_online
+from sync.store.durability import Durability, ask, replicas_online, sync_files
 from sync.store.failures import classify, store_errors
 
 __all__ = ["Clients", "Durability", "StoreCluster", "StoreRedis", "classify", "store_errors"]
@@ -91,10 +93,11 @@ class Clients:
     They must be used in the event loop in which they were used first.
     """
 
-    def __init__(self, url: str, *, max_connections: int = 32) -> None:
+    def __init__(self, url: str, *, max_connections: int = 32, files: Path | None = None) -> None:
         """Connect nowhere yet. `url`: redis, rediss, unix, redis+cluster or rediss+cluster.
 
-        Raises `ConfigurationError` for another URL.
+        `files`: the directory of an embedded store, whose append-only files this process syncs by
+        itself. Raises `ConfigurationError` for another URL.
         """
         self.is_cluster = "+cluster" in check_url(url)
         quick = Retry(ExponentialBackoff(cap=0.5, base=0.02), 3)
@@ -106,6 +109,7 @@ class Clients:
         single = [c for c in (self.redis, self.exact, self.blobs) if isinstance(c, StoreRedis)]
         leave_demoted(*(client.connection_pool for client in single))
         self._durability: Durability | None = None
+        self._files = files
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -124,7 +128,8 @@ class Clients:
     async def durability(self, *, refresh: bool = False) -> Durability:
         """What the server promises; asked once, then remembered unless `refresh`."""
         if self._durability is None or refresh:
-            self._durability = await ask(self.exact)
+            found = await ask(self.exact)
+            self._durability = replace(found, early=False) if self._files else found
         return self._durability
 
     async def secure(self, key: str, data: str = "", timeout_ms: int = 2000) -> Missing:
@@ -136,7 +141,7 @@ class Clients:
         another server may have taken over that never saw it. Returns what is missing after
         `timeout_ms` for each, or nothing. What the server cannot be asked for is not missing:
         `durability` names it. With `everysec` the server syncs once a second, so this takes up to
-        one. Raises `StoreError`.
+        one, if its WAITAOF waits at all (`sync.store.durability`). Raises `StoreError`.
 
         WAIT and WAITAOF speak of the writes of their own connection, and with a pool that is not
         the connection of the earlier write; so a marker is written on the same connection first.
@@ -166,7 +171,10 @@ class Clients:
         ]
         if promised.waitaof:
             commands.append(("WAITAOF", 1, 0, timeout_ms))
-        return _missing(await self.exact.send_to_node_of(key, commands), data, promised)
+        missing = _missing(await self.exact.send_to_node_of(key, commands), data, promised)
+        if self._files is None or missing:
+            return missing
+        return "" if await asyncio.to_thread(sync_files, self._files) else "disk"
 
 
 def _missing(answers: list[Any], data: str, promised: Durability) -> Missing:

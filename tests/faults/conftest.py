@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.faults.disk import FailingDisk
 from tests.faults.processes import Launcher
 
 _FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
@@ -17,6 +19,18 @@ def launcher() -> Iterator[Launcher]:
     made = Launcher()
     yield made
     made.close()
+
+
+@pytest.fixture
+def failing_disk(tmp_path: Path) -> Iterator[FailingDisk]:
+    """Below the store's directory."""
+    directory = tmp_path / "store"
+    directory.mkdir()
+    disk = FailingDisk(directory)
+    if not disk.make():
+        pytest.skip("a disk that fails needs the right to mount one")
+    yield disk
+    disk.unmount()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from sync.drain import AT_ONCE
 from sync.model import InvoiceState
 from tests.faults.channel import telling, untold
 from tests.faults.processes import ROOT, Launcher, Worker
+from tests.faults.test_store_trouble import complaints
 from tests.faults.web import Webs
 from tests.faults.world import World, open_world
 from tests.sandbox.access_points import Fault
@@ -54,7 +55,7 @@ async def submitting(world: World) -> bool:
 
 def troubles(worker: Worker) -> list[dict[str, object]]:
     """What it complained about."""
-    return [entry for entry in worker.log() if entry.get("level", "error") in TROUBLE]
+    return [entry for entry in complaints(worker) if entry.get("level", "error") in TROUBLE]
 
 
 async def test_running_sends_finish_and_the_rest_is_left_to_the_next(world: World) -> None:

@@ -21,6 +21,7 @@ from sync import embedded
 from sync.embedded import EmbeddedStore
 from sync.errors import StoreError
 from sync.store.redis import Clients
+from tests.faults.disk import FailingDisk
 
 pytestmark = pytest.mark.faults
 
@@ -96,8 +97,8 @@ def answers(directory: Path) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Clients]:
-    clients = Clients(url)
+async def connected(url: str, files: Path | None = None) -> AsyncIterator[Clients]:
+    clients = Clients(url, files=files)
     try:
         yield clients
     finally:
@@ -218,6 +219,33 @@ async def test_a_full_disk_refuses_writes_loses_nothing_and_heals(
         await _until_it_writes(clients)
     async with EmbeddedStore(tmp_path) as url, connected(url) as clients:
         assert await clients.redis.exists(*[f"k{n}" for n in range(written + 1)]) == written + 1
+
+
+@linux
+@pytest.mark.slow
+async def test_what_was_called_safe_is_there_after_the_disk_has_failed(
+    failing_disk: FailingDisk, tmp_path: Path
+) -> None:
+    """The disk keeps what was synced, and no more: as after a power cut, while it is written to."""
+    directory = tmp_path / "store"
+    store = EmbeddedStore(directory, watch=False)
+    url = await store.start()
+    async with connected(url, directory) as clients:
+        for number in range(50):
+            await clients.exact.set(f"k{number}", "x")
+            assert await clients.secure(f"k{number}") == ""
+        await asyncio.to_thread(failing_disk.fail)
+        with contextlib.suppress(StoreError):
+            await clients.exact.set("later", "x")
+            assert await clients.secure("later", timeout_ms=500) == "disk"
+    assert store._process is not None
+    store._process.kill()
+    store._process.wait()
+    await asyncio.to_thread(failing_disk.unmount)
+    assert await asyncio.to_thread(failing_disk.mount)
+    again = EmbeddedStore(directory, watch=False)
+    async with again as url, connected(url) as clients:
+        assert await clients.redis.exists(*[f"k{n}" for n in range(50)]) == 50
 
 
 async def _fill(clients: Clients) -> tuple[int, StoreError]:

@@ -6,6 +6,7 @@ Work pauses, says so in one line, goes on by itself, and nothing that was acknow
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from tests.faults.disk import FailingDisk
 from tests.faults.processes import Launcher, Worker
 from tests.faults.world import Tenant, World, open_world
 
@@ -25,9 +27,12 @@ PAUSED, RESUMED = "store cannot be used, work pauses", "store can be used again,
 
 
 @asynccontextmanager
-async def busy(directory: Path, launcher: Launcher) -> AsyncIterator[tuple[World, Tenant, Worker]]:
-    """A worker in the middle of twenty invoices."""
+async def busy(
+    directory: Path, launcher: Launcher, **store: Any
+) -> AsyncIterator[tuple[World, Tenant, Worker]]:
+    """A worker in the middle of twenty invoices; `store`: configuration of the store."""
     async with open_world(directory, launcher) as world:
+        await _configure(world, **store)
         tenant = await world.connect()
         await world.finish_first_sync(tenant)
         tenant.add(20)
@@ -39,12 +44,18 @@ async def busy(directory: Path, launcher: Launcher) -> AsyncIterator[tuple[World
 
 async def recovers(world: World, worker: Worker) -> None:
     """The same process goes on, all promises hold, and the outage was told once, in two lines."""
-    await world.until_quiet(40)
+    await world.until_decided(60)
     assert worker.alive
     await world.check_promises()
+    await world.check_ends()
     await world.until(lambda: bool(worker.logged(RESUMED)), 10, "the worker says that it goes on")
-    lines = [entry["event"] for entry in worker.log() if entry.get("level") != "info"]
-    assert lines == [PAUSED, RESUMED]
+    assert [entry["event"] for entry in complaints(worker)] == [PAUSED, RESUMED]
+
+
+def complaints(worker: Worker) -> list[dict[str, Any]]:
+    """What a worker logged above "info", but for what its store does not promise."""
+    entries = [entry for entry in worker.log() if entry.get("level") != "info"]
+    return [entry for entry in entries if entry["event"] != "store risk"]
 
 
 async def until_paused(world: World, worker: Worker) -> None:
@@ -139,7 +150,8 @@ async def test_a_full_disk(small_disk: Path, launcher: Launcher, tmp_path: Path)
     """The store stays up and refuses writes until there is room again."""
     async with busy(tmp_path, launcher) as (world, _, worker):
         filler = small_disk / "filler"
-        filler.write_bytes(b"x" * free_bytes(small_disk))
+        with contextlib.suppress(OSError):  # the store writes meanwhile: less may fit
+            filler.write_bytes(b"x" * free_bytes(small_disk))
         await until_paused(world, worker)
         filler.unlink()
         await recovers(world, worker)
@@ -149,3 +161,23 @@ def free_bytes(disk: Path) -> int:
     """What still fits."""
     status = os.statvfs(disk)
     return status.f_bavail * status.f_bsize
+
+
+@pytest.mark.slow
+async def test_a_disk_that_becomes_read_only(
+    failing_disk: FailingDisk, launcher: Launcher, tmp_path: Path
+) -> None:
+    """Work pauses and says so; when the disk is writable and the store started, it goes on.
+
+    The store writes to its disk before it answers, and so ends where it cannot any more.
+    """
+    async with busy(tmp_path, launcher, appendfsync="always") as (world, _, worker):
+        await asyncio.to_thread(failing_disk.fail)
+        with pytest.raises(OSError, match="Read-only"):
+            (tmp_path / "store" / "probe").write_text("x")
+        await until_paused(world, worker)
+        await world.store.kill()
+        await asyncio.to_thread(failing_disk.unmount)
+        assert await asyncio.to_thread(failing_disk.mount)
+        await world.store.start()
+        await recovers(world, worker)

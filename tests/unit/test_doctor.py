@@ -101,6 +101,8 @@ def test_the_worst_status_counts() -> None:
         ({"aof": False}, "store: append-only file", Status.FAIL),
         ({"aof_ok": False}, "store: append-only file", Status.FAIL),
         ({"waitaof": False}, "store: power cut", Status.WARN),
+        ({"early": True}, "store: power cut", Status.WARN),
+        ({"early": True, "fsync": "always"}, "store: power cut", Status.OK),
         ({"waitaof": False, "fsync": "always"}, "store: power cut", Status.OK),
         ({}, "store: fail-over", Status.OK),
         ({"replicas": 1}, "store: fail-over", Status.WARN),
@@ -263,7 +265,9 @@ def answering(status: int, **headers: str) -> httpx.AsyncClient:
 
 async def test_the_store_and_its_key_are_looked_at(settings: Settings) -> None:
     results = await doctor_checks._store(settings)
-    assert {result.status for result in results} == {Status.OK}
+    # Whether the tests' server waits for its disk when it is asked to depends on its release.
+    bad = {result.name for result in results if result.status is not Status.OK}
+    assert bad <= {"store: power cut"}
     assert [result.name for result in results][-1] == "encryption key"
 
 
@@ -360,7 +364,8 @@ async def test_everything_is_looked_at(settings: Settings, no_dns: None) -> None
     access_point = AccessPointStandIn()
     found = await names_and_statuses(ready, access_point)
     assert access_point.asked == [doctor_checks.NO_SUBMISSION]
-    assert found.pop("rules") in (Status.OK, Status.WARN)
+    for depends in ("rules", "store: power cut"):  # on what is installed, on the server's release
+        assert found.pop(depends) in (Status.OK, Status.WARN)
     assert found == {
         "settings": Status.OK,
         "webhooks": Status.OK,
@@ -368,7 +373,6 @@ async def test_everything_is_looked_at(settings: Settings, no_dns: None) -> None
         "store": Status.OK,
         "store: append-only file": Status.OK,
         "store: fail-over": Status.OK,
-        "store: power cut": Status.OK,
         "store: memory": Status.OK,
         "store: clock": Status.OK,
         "encryption key": Status.OK,

@@ -245,8 +245,9 @@ def test_the_hash_tag_is_found_as_the_cluster_finds_it() -> None:
 
 async def test_the_embedded_server_promises_everything(tmp_path: Path) -> None:
     async with EmbeddedStore(tmp_path, watch=False) as url:
-        clients = Clients(url)
+        clients = Clients(url, files=tmp_path)
         promised = await clients.durability()
+        assert await clients.secure("{a}:k") == ""
         await clients.aclose()
     assert promised.server.startswith("valkey ")
     assert (promised.fsync, promised.risks) == ("everysec", ())
@@ -258,6 +259,7 @@ async def test_the_embedded_server_promises_everything(tmp_path: Path) -> None:
         ({"aof": False, "waitaof": False}, ("no_aof",)),
         ({"waitaof": False}, ("no_waitaof",)),
         ({"waitaof": False, "fsync": "always"}, ()),
+        ({"early": True}, ("no_waitaof",)),
         ({"aof_ok": False}, ("aof_failing",)),
         ({"maxmemory_policy": "allkeys-lru"}, ("eviction",)),
         ({"maxmemory_policy": "", "fsync": ""}, ()),
@@ -287,6 +289,7 @@ def test_a_cluster_promises_what_its_weakest_node_does() -> None:
         replace(good, maxmemory_policy="allkeys-lru"),
         replace(good, replicas=0),
         replace(good, min_replicas=0),
+        replace(good, early=True),
     ]
     for other in others:
         assert weakest([good, other]) == weakest([other, good]) == other
@@ -302,6 +305,48 @@ async def test_a_write_is_on_disk_before_it_is_called_safe(tmp_path: Path) -> No
         await clients.exact.config_set("appendfsync", "no")  # after its promises were asked for
         await clients.exact.set("{a}:k", "v2")
         assert await clients.secure("{a}:k", timeout_ms=150) == "disk"
+        await clients.aclose()
+
+
+@pytest.mark.parametrize(
+    ("waits", "on_disk", "fsync", "early"),
+    [
+        (0.0, 1, "everysec", True),
+        (0.0, 1, "", True),
+        (0.0, 1, "always", False),  # it syncs with each write
+        (0.4, 1, "everysec", False),
+        (0.0, 0, "everysec", False),  # it says that it has not
+    ],
+)
+async def test_an_answer_that_comes_before_the_disk_has_the_write_is_found_out(
+    waits: float,
+    on_disk: int,
+    fsync: str,
+    early: bool,
+    clients: Clients,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two writes one right after the other: once a second is not that often."""
+
+    async def send(_key: str, commands: list[tuple[object, ...]]) -> list[object]:
+        assert [command[0] for command in commands] == ["SET", "WAITAOF"]
+        await asyncio.sleep(waits)
+        return [b"OK", [on_disk, 0]]
+
+    async def config(*_: object, **__: object) -> dict[str, str]:
+        return {"appendfsync": fsync}
+
+    monkeypatch.setattr(clients.exact, "send_to_node_of", send)
+    monkeypatch.setattr(clients.exact, "config_get", config)
+    promised = await clients.durability()
+    assert promised.early is early
+    assert ("no_waitaof" in promised.risks) is early
+
+
+async def test_files_that_cannot_be_synced_are_not_called_safe(tmp_path: Path) -> None:
+    async with EmbeddedStore(tmp_path / "store", watch=False) as url:
+        clients = Clients(url, files=tmp_path / "elsewhere")
+        assert await clients.secure("{a}:k") == "disk"
         await clients.aclose()
 
 
