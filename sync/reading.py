@@ -13,9 +13,9 @@ again, somebody else imports, the hint is lost or never was), that record is rea
 lists once more*. So whatever the hint says, no list is older than a record that is compared with
 it: a wrong hint costs requests, and decides nothing.
 
-An id that had no record when it was asked for after the lists had none before them either, as
-records are erased only together with the connection. Its import is written over version 0, and is
-refused where somebody else was faster.
+An id that had no record of the account when it was asked for after the lists had none before them
+either, as records are erased only together with the connection, and another account takes over an
+id only while it is connected. Its import is refused where somebody else was faster.
 """
 
 from __future__ import annotations

@@ -202,6 +202,7 @@ class Transaction(AsyncRedisClusterCommands):
 
     def execute_command(self, *args: Any, **options: Any) -> Transaction:
         """Collect one command."""
+        options.pop("keys", None)  # which redis-py notes for a cache of its own
         self._commands.append((args, options))
         return self
 

@@ -160,6 +160,7 @@ async def _polls(known: int) -> Series:
 
 
 async def _poll(ports: Ports, meter: Meter, series: Series) -> None:
+    await asyncio.sleep(0.01)  # what was done before belongs to no turn of this poll
     with meter.looking():
         began, ran = time.perf_counter(), time.process_time()
         run = await Poller(ports, ORG).poll("run")

@@ -18,6 +18,7 @@ from sync.clock import ask
 from sync.embedded import find_server
 from sync.errors import StoreError
 from sync.store.pace import Breaker, Pacer
+from sync.store.records import Records
 from sync.store.redis import Clients
 from sync.vault import Vault, remember
 
@@ -105,6 +106,19 @@ async def test_a_transaction_of_one_organisation_runs(cluster: Clients) -> None:
     pipe.set("xt:{T1}:a", "1")
     pipe.incr("xt:{T1}:b")
     assert await pipe.execute() == [True, 1]
+
+
+async def test_a_poll_finds_what_may_be_open(cluster: Clients) -> None:
+    """Sets of two kinds in one transaction, none of them there at first."""
+    records = Records(cluster, "T1")
+    await records.expect(frozenset(), frozenset())
+    assert await records.open_ids() == (frozenset(), frozenset())
+    await records.expect(frozenset(), frozenset({"1", "2"}))
+    await records.expect(frozenset({"1", "2"}), frozenset({"2", "3"}))
+    await cluster.exact.zadd("xt:{T1}:state:failed", {"4": 1.0})
+    await cluster.exact.zadd("xt:{T1}:state:sent", {"5": 1.0})
+    assert await records.open_ids() == ({"2", "3"}, {"4"})
+    assert [found async for found in records.each(["1", "2"])] == []
 
 
 async def test_a_transaction_with_a_wrong_command_is_refused_as_a_whole(cluster: Clients) -> None:
