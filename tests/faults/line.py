@@ -34,6 +34,7 @@ class Line:
         self._writers: set[asyncio.StreamWriter] = set()
         self.trouble = Trouble.NONE
         self.port = 0
+        self.hits = 0  # pieces of requests and answers that the trouble has met
 
     async def start(self) -> None:
         """Listen; again on the same port after `DOWN`."""
@@ -93,6 +94,7 @@ class Line:
         near: asyncio.StreamWriter,
     ) -> None:
         while data := await reader.read(65536):
+            self.hits += self.trouble is not Trouble.NONE
             if self.trouble is Trouble.RESET:
                 _reset(near)
                 return
@@ -105,6 +107,7 @@ class Line:
 
     async def _answers(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            self.hits += self.trouble is not Trouble.NONE
             match self.trouble:
                 case Trouble.TIMEOUT:
                     await asyncio.Event().wait()

@@ -48,6 +48,7 @@ async def run_trouble(directory: Path, launcher: Launcher, trouble: Trouble) -> 
         tenant.add(2)
         new = tenant.add(difficult=True)[0]
         await asyncio.gather(click(webs, old), asyncio.sleep(BAD_SECONDS))  # the fault itself
+        assert webs.line.hits or trouble is Trouble.DOWN
         await webs.line.become(Trouble.NONE)
         took = await world.until_quiet(RECOVERY_SECONDS)
         assert await untold(world, webs, tenant) == []
