@@ -183,7 +183,7 @@ class World:
         """As `until_quiet`, with a person who looks up what nobody else can know."""
 
         async def decided() -> bool:
-            return not await self.decide() and await self.is_quiet()
+            return await self.is_quiet() and not await self.decide()  # nobody is asked any more
 
         return await self.until(decided, seconds, "all is settled and decided", LOOK_AT_ALL)
 
