@@ -117,7 +117,7 @@ async def test_a_poll_finds_what_may_be_open(cluster: Clients) -> None:
     await records.expect(frozenset({"1", "2"}), frozenset({"2", "3"}))
     await cluster.exact.zadd("xt:{T1}:state:failed", {"4": 1.0})
     await cluster.exact.zadd("xt:{T1}:state:sent", {"5": 1.0})
-    assert await records.open_ids() == ({"2", "3"}, {"4"})
+    assert await records.open_ids() == (frozenset({"2", "3"}), frozenset({"4"}))
     assert [found async for found in records.each(["1", "2"])] == []
 
 
