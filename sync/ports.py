@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from weakref import WeakValueDictionary
 
+from sync import tags
 from sync.delivery import Policy
 from sync.errors import Finding, Reason
 from sync.model import DocumentType, Frozen, ParticipantId
@@ -200,5 +201,6 @@ class Ports:
 
     @property
     def settles_within(self) -> timedelta:
-        """For how long a written tag may be missing from lists and mean nothing."""
-        return min(self.poll, timedelta(seconds=30))
+        """For how long a written tag may be missing from lists and mean nothing, however often
+        they are read."""
+        return tags.SETTLES_WITHIN

@@ -665,6 +665,19 @@ async def test_lists_that_lag_behind_a_write_cause_nothing(
     assert (await connection(engine)).state.value == "active"
 
 
+async def test_lists_that_lag_behind_several_polls_cause_nothing(
+    world: World, engine: Engine
+) -> None:
+    """However often they are read: a list may be older than the poll before it."""
+    world.poll_every = engine.ports.poll = timedelta(seconds=5)
+    world.sevdesk.lag = timedelta(seconds=10)
+    world.clock.forward(timedelta(minutes=1))
+    world.sevdesk.add_invoice("1")
+    await settled(world, engine, minutes=3)
+    assert world.provider.accepted("RE-1") == 1
+    assert world.sevdesk.kinds("1") == [T.SENT]
+
+
 async def test_the_same_tag_twice_is_put_right(world: World, engine: Engine) -> None:
     world.sevdesk.add_invoice("1")
     await settled(world, engine)
