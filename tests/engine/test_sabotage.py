@@ -21,6 +21,7 @@ from sync.book import Book
 from sync.errors import Reason, StaleRecordError
 from sync.model import InvoiceRecord, InvoiceState, TagKind
 from sync.peppol.access_point import Absent, Accepted, CannotTell, DeliveryState, DeliveryStatus
+from sync.reading import Reader, Reading
 from sync.service import Service
 from sync.settling import Settler
 from sync.store import records
@@ -225,6 +226,18 @@ def what_a_repair_left_is_forgotten(patch: Patch) -> None:
 @sabotage
 def what_is_in_flight_is_imported_again(patch: Patch) -> None:
     patch.setattr(tags, "IN_FLIGHT", frozenset())
+
+
+@sabotage
+def what_was_sent_is_not_known(patch: Patch) -> None:
+    """A poll reads the records of what was not sent, and nothing of what else is listed."""
+
+    async def unsent_only(self: Reader, *, afresh: bool) -> Reading:
+        _, unsent = await self._records.open_ids()
+        known = await self._known(unsent)
+        return Reading(known, await self.lists(afresh=afresh), frozenset())
+
+    patch.setattr(Reader, "read", unsent_only)
 
 
 # ---- people, hints, events ------------------------------------------------------------------
