@@ -31,7 +31,7 @@ from typing import Any
 
 import structlog
 
-from bot import notifier, posting, processes
+from bot import hearing, notifier, posting, processes, refusal, trouble
 from bot.settings import BotSettings
 from sync import drain, jobs, outages, polling, runtime, tagging
 from sync.documents import work
@@ -71,6 +71,8 @@ class Launch:
     drain_seconds: float = jobs.DRAIN_SECONDS
     notice: float = outages.NOTICE.total_seconds()  # an outage of the store that is told
     kept: int = notifier.KEPT  # events of an organisation whose token is revoked
+    week: float = 0.0  # without anybody to tell, after which it is paused; 0: a real one
+    card_lasts: float = trouble.LASTS.total_seconds()  # trouble of a message, before a note
     documents: str = "inside"  # or "process"; "none" takes every document as it is
     network: Mapping[str, list[str]] | None = None  # participant -> types; None: ask the provider
     slack: Mapping[str, Any] | None = field(default=None, repr=False)  # run the whole app
@@ -120,9 +122,20 @@ def quicken(launch: Launch) -> None:
     jobs.DRAIN_SECONDS = launch.drain_seconds
     outages.NOTICE = timedelta(seconds=launch.notice)
     notifier.KEPT = launch.kept
+    trouble.LASTS = timedelta(seconds=launch.card_lasts)
+    trouble.LONGEST = max(trouble.FIRST, trouble.LASTS / 3)
+    if launch.week:
+        shorten_the_week(timedelta(seconds=launch.week))
     drain.TAKEN_FOR = tagging.UNDER_WAY = timedelta(seconds=launch.taken_for)
     polling.LEASE_SECONDS = launch.lease
     notifier.LEASE_SECONDS = posting.LOCK_SECONDS = launch.lease
+
+
+def shorten_the_week(week: timedelta) -> None:
+    """Ten refusals in it, each after a time of silence of at least a second."""
+    refusal.LASTS, refusal.TIMES, refusal.APART = week, 5, timedelta(seconds=0.5)
+    hearing.SILENT_SECONDS = hearing.LISTEN_SECONDS = 1
+    jobs.TICK = timedelta(seconds=0.3)
 
 
 def equip(rt: Runtime, launch: Launch) -> None:
