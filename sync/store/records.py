@@ -166,21 +166,30 @@ class Records:
         numbers = await pipe.execute()
         return {s.value: int(n) for s, n in zip(InvoiceState, numbers, strict=True) if n}
 
-    async def ids_in(self, states: Collection[InvoiceState]) -> list[str]:
-        """All ids in some states, newest first."""
+    async def ids_in(
+        self, states: Collection[InvoiceState], newest: int | None = None
+    ) -> list[str]:
+        """All ids in some states, newest first; or of each state so many of the newest."""
         pipe = self._redis.pipeline(transaction=False)
         ordered = list(states)
+        end = -1 if newest is None else newest - 1
         for state in ordered:
-            pipe.zrange(self._keys.state(state), 0, -1, desc=True, withscores=True)
+            pipe.zrange(self._keys.state(state), 0, end, desc=True, withscores=True)
         answers = await pipe.execute() if ordered else []
         pairs = [pair for answer in answers for pair in answer]
-        return [str(i) for i, _ in sorted(pairs, key=lambda p: (-float(p[1]), p[0]))]
+        in_order = sorted(
+            pairs, key=lambda p: (float(p[1]), p[0]), reverse=True
+        )  # as the server sorts
+        return [str(i) for i, _ in in_order]
 
     async def page(self, states: Collection[InvoiceState] | None, offset: int, limit: int) -> Page:
         """A part of the list of invoices in `states` (None: all), newest change first."""
-        ids = await self.ids_in(list(InvoiceState) if states is None else states)
+        wanted = list(InvoiceState) if states is None else states
+        ids = await self.ids_in(wanted, newest=max(1, offset + limit))
         items = await self.get_many(ids[offset : offset + limit])
-        return Page(items=tuple(items), total=len(ids), offset=offset)
+        counts = await self.counts()
+        total = sum(counts.get(state.value, 0) for state in wanted)
+        return Page(items=tuple(items), total=total, offset=offset)
 
     async def due(self, before: float, limit: int = 1000) -> list[str]:
         """Ids of invoices for which something was due before a time (unix seconds)."""

@@ -346,6 +346,19 @@ async def test_the_plan_is_the_same_as_with_all_records(world: World, engine: En
     assert never <= {"skipped", "forget"}, "which are not about records"
 
 
+async def test_the_pages_of_a_list_are_the_list(world: World, engine: Engine) -> None:
+    """Each page reads only as many of the newest as it needs."""
+    for number in range(20):
+        there = RandomWorld(world, engine.ports, number)
+        await there.snapshot()
+        found = engine.ports.organisation(there.org).records
+        for states in (None, [S.SENT, S.FAILED], [S.SUBMITTED]):
+            whole = await found.ids_in(list(S) if states is None else states)
+            pages = [await found.page(states, offset, 4) for offset in range(0, 32, 4)]
+            assert [r.invoice_id for page in pages for r in page.items] == whole
+            assert {page.total for page in pages} == {len(whole)}
+
+
 def failed_ones_are_left_out(patch: Patch) -> None:
     kept = tuple(state for state in records.MAY_BE_OPEN if state is not S.FAILED)
     patch.setattr(records, "MAY_BE_OPEN", kept)
