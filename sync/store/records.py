@@ -177,10 +177,9 @@ class Records:
             pipe.zrange(self._keys.state(state), 0, end, desc=True, withscores=True)
         answers = await pipe.execute() if ordered else []
         pairs = [pair for answer in answers for pair in answer]
-        in_order = sorted(
-            pairs, key=lambda p: (float(p[1]), p[0]), reverse=True
-        )  # as the server sorts
-        return [str(i) for i, _ in in_order]
+        # As the server does: of several of one time it takes the greatest id for the newest.
+        pairs.sort(key=lambda pair: (float(pair[1]), pair[0]), reverse=True)
+        return [str(i) for i, _ in pairs]
 
     async def page(self, states: Collection[InvoiceState] | None, offset: int, limit: int) -> Page:
         """A part of the list of invoices in `states` (None: all), newest change first."""
