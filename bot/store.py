@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import batched
 from typing import Any
 
 from pydantic import ValidationError
@@ -19,9 +20,10 @@ from bot.refusal import Refusal
 from bot.trouble import Trouble
 from sync.errors import StoreError
 from sync.model import Frozen
+from sync.store.organisation import organisations
 from sync.store.redis import Clients
 
-REFUSED = "xt:refused"  # set of organisations, for the operator's figures
+AT_ONCE = 50  # questions to the store
 CARD_SECONDS = 180 * 24 * 3600  # after half a year a card is not updated any more
 
 _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end"
@@ -64,6 +66,7 @@ class BotStore:
     """Preferences, cards and the notifier's place, per organisation."""
 
     def __init__(self, clients: Clients) -> None:
+        self._clients = clients
         # redis-py types every command as "awaitable or not", so its types are of no help here.
         self._redis: Any = clients.redis
         self._exact: Any = clients.exact
@@ -163,7 +166,6 @@ class BotStore:
     async def speak(self, org: str) -> None:
         """The token works, or the app was installed again."""
         await self._exact.delete(self.key(org, "silent"), self.key(org, "refusal"))
-        await self._exact.srem(REFUSED, org)
 
     async def refusal(self, org: str) -> Refusal | None:
         """Since when Slack has refused the token, if it does."""
@@ -173,19 +175,18 @@ class BotStore:
     async def save_refusal(self, org: str, refusal: Refusal) -> None:
         """Remember it."""
         await self._exact.set(self.key(org, "refusal"), refusal.model_dump_json())
-        await self._exact.sadd(REFUSED, org)
 
-    async def refused(self) -> set[str]:
-        """The organisations whose token Slack refuses."""
-        found: set[str] = await self._redis.smembers(REFUSED)
-        return {org for org in found if await self._is_refused(org)}
+    async def refused(self) -> list[str]:
+        """The connected organisations whose token Slack refuses.
 
-    async def _is_refused(self, org: str) -> bool:
-        """Not so of one that was erased: that takes its own keys alone."""
-        if await self._redis.exists(self.key(org, "refusal")):
-            return True
-        await self._exact.srem(REFUSED, org)
-        return False
+        Looked up one by one: a list of them would keep the name of one that was erased.
+        """
+        found: list[str] = []
+        for orgs in batched(sorted(await organisations(self._clients)), AT_ONCE, strict=False):
+            keys = [self.key(org, "refusal") for org in orgs]
+            there = await asyncio.gather(*(self._redis.exists(key) for key in keys))
+            found += [org for org, is_there in zip(orgs, there, strict=True) if is_there]
+        return found
 
     async def miss(self, org: str, since: datetime) -> None:
         """What happened from then on is not told one by one; the first time counts."""

@@ -17,6 +17,7 @@ from bot.settings import BotSettings
 from bot.slack import SlackError
 from sync.errors import StoreError
 from sync.model import EventKind, InvoiceState
+from sync.store.keys import ORGS
 from sync.store.redis import Clients
 from sync.vault import Vault
 from tests.sandbox.slack.workspace import Message
@@ -178,6 +179,7 @@ async def test_an_outage_is_not_met_by_a_call_for_each_organisation(
 
 
 async def figures(told: Surface) -> dict[str, str]:
+    await told.bot.deps.store._exact.sadd(ORGS, ORG)  # as a real connection does
     async with aiohttp.ClientSession() as browser, browser.get(f"{told.address}/metrics") as page:
         lines = [line.split() for line in (await page.text()).splitlines()]
     return {line[0]: line[1] for line in lines if line[0].startswith("xtool_slack_")}
@@ -214,7 +216,7 @@ async def test_an_organisation_that_was_erased_is_in_no_figure(told: Surface) ->
 async def test_figures_are_given_while_the_store_is_away(
     told: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away() -> set[str]:
+    async def away() -> list[str]:
         raise StoreError("away")
 
     monkeypatch.setattr(told.bot.deps.store, "refused", away)
