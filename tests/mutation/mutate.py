@@ -1,6 +1,6 @@
 """Mutation testing of the pure core: change the code a little, and see whether a test fails.
 
-    python -m tests.mutation.mutate sync/delivery.py tests/unit/test_delivery.py …
+    python -m tests.mutation.mutate sync/delivery.py tests/unit/test_delivery_*.py …
 
 Every mutant is one change of one place in the syntax tree. It is put into `sys.modules` of a
 child process, never into a file, and the given tests run against it until the first fails. A

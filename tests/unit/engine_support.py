@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sync.delivery import IN_FLIGHT
+from sync.delivery import IN_FLIGHT, Policy
 from sync.errors import Kind, Reason
 from sync.model import (
     Attempt,
@@ -22,6 +22,8 @@ from sync.sevdesk.models import InvoiceRow, TagRelation
 
 S = InvoiceState
 T = TagKind
+STATES = list(S)
+POLICY = Policy()
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LONG_AGO = NOW - timedelta(days=3)
 SECOND = timedelta(seconds=1)
