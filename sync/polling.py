@@ -153,8 +153,9 @@ class Poller:
         """Write into the connection when it was synced and when it will be.
 
         A token that works again heals the connection (see `_healed`). An outage is told once
-        when it lasts for a second poll, and once more when it is over. Of a connection that was
-        made meanwhile this poll knows nothing: its own first sync is still to come.
+        when it lasts for a second poll, and once more when it is over; what waited for the end of
+        it goes on now, however far apart its tries have become. Of a connection that was made
+        meanwhile this poll knows nothing: its own first sync is still to come.
         """
         was_broken = is_broken(before)
 
@@ -164,7 +165,7 @@ class Poller:
             return self._noted(connection, error, was_broken=was_broken)
 
         await self._book.change_connection(change, told=looks_different)
-        if error is None and was_broken:
+        if error is None and (was_broken or before.failures):
             await wake_postponed(self._ports, self._book)
 
     def _noted(

@@ -158,7 +158,7 @@ class Breaker:
         *,
         failures: int = 5,
         first_pause: float = 15.0,
-        longest_pause: float = 300.0,
+        longest_pause: float = 60.0,
     ) -> None:
         """Open after `failures` transient errors in a row; the pause doubles with each more.
 

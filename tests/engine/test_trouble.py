@@ -9,10 +9,23 @@ import pytest
 
 from sync.errors import Finding, Reason
 from sync.importing import XML_TRIES
-from sync.model import ConnectionState, EventKind, InvoiceState, PeppolResponse, ResponseKind
+from sync.model import (
+    ConnectionState,
+    EventKind,
+    InvoiceState,
+    PeppolResponse,
+    ResponseKind,
+    TagKind,
+)
 from sync.peppol.access_point import NotRegistered
 from sync.ports import NotPrepared, Order, Prepared
-from sync.sevdesk.errors import ForbiddenError, NotFoundError, RefusedError, UnauthorizedError
+from sync.sevdesk.errors import (
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+    UnauthorizedError,
+    UnavailableError,
+)
 from sync.sevdesk.models import TagRelation
 from tests.engine.access_point import Behaviour
 from tests.engine.sevdesk import Fault, SevdeskStandIn
@@ -30,6 +43,10 @@ def refuse(world: World, call: str, error: type[Exception] = ForbiddenError) -> 
     fault = Fault(call, error, times=10**6)
     world.sevdesk.faults.append(fault)
     return fault
+
+
+def unavailable() -> Exception:
+    return UnavailableError("503")
 
 
 def refused_for_good() -> Exception:
@@ -301,3 +318,30 @@ async def test_an_invoice_that_is_deleted_while_it_is_imported_is_forgotten(
     await engine.poll()
     overview = await engine.service.overview(ORG)
     assert (overview.skipped_total, overview.counts) == (0, {})
+
+
+# ---- an outage that lasts ------------------------------------------------------------------
+
+
+async def test_what_waited_for_sevdesk_goes_on_with_the_first_poll_after_an_outage(
+    world: World, engine: Engine
+) -> None:
+    """The waits have doubled up to an hour by then, and that is not how long it may take."""
+    await world.run_for(engine, minutes=21)
+    world.provider.otherwise, world.provider.polls = Behaviour.PENDING, 4
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SUBMITTED
+    world.sevdesk.add_invoice("2")
+    await engine.poll()
+    fresh = (await record(engine, "2")).model_copy(update={"refetch": True})
+    await engine.ports.organisation(ORG).records.put(fresh)
+    fault = refuse(world, "*", unavailable)
+    await world.run_for(engine, hours=2)
+    assert fault.times < 10**6
+    assert (await record(engine, "1")).state is S.SENT  # and its tag waits
+    assert (await record(engine, "2")).state is S.IMPORTED  # and is to be read
+    fault.times = 0
+    await world.run_for(engine, minutes=6)  # one poll and a minute
+    assert [world.sevdesk.kinds(number) for number in ("1", "2")] == [[TagKind.SENT]] * 2
