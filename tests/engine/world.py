@@ -250,6 +250,11 @@ class World:
         await self.run_until(engine, self.clock() + timedelta(**time), org)
 
 
+async def settled(world: World, engine: Engine, org: str = ORG, **time: float) -> None:
+    """Polls and due work of so much time; of four polls, unless it is given."""
+    await world.run_for(engine, org, **(time or {"minutes": 21}))
+
+
 async def record(engine: Engine, invoice_id: str, org: str = ORG) -> InvoiceRecord:
     """The record, which must be there."""
     found = await engine.ports.organisation(org).records.get(invoice_id)
