@@ -3,6 +3,7 @@ heaps that gathered while nobody synced."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -39,7 +40,7 @@ async def told_of(engine: Engine) -> list[str]:
     return [e.after for e in await events(engine) if e.kind is EventKind.CONNECTION_CHANGED]
 
 
-def refuse(world: World, call: str, error: type[Exception] = ForbiddenError) -> Fault:
+def refuse(world: World, call: str, error: Callable[[], Exception] = ForbiddenError) -> Fault:
     fault = Fault(call, error, times=10**6)
     world.sevdesk.faults.append(fault)
     return fault
