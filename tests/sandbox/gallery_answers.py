@@ -8,12 +8,14 @@ from bot import export
 from bot.authz import Verdict
 from bot.blocks import connection as connections
 from bot.blocks import home, kit, modals, status
+from bot.blocks.failure import failure
 from bot.blocks.missed import Missed, missed
 from bot.blocks.settings import settings
 from bot.blocks.status import InvoicePage, Status
+from bot.blocks.unshown import as_text, unshown
 from bot.texts import Texts
 from sync.errors import Reason
-from sync.model import ConnectionState, InvoiceState, Overview
+from sync.model import ConnectionState, Event, EventKind, InvoiceState, Overview
 from tests.sandbox import gallery_data as data
 from tests.sandbox.gallery_kit import Chapter, Message, Shot, View, only_you, picture, shown
 
@@ -57,6 +59,33 @@ def posting_again(t: Texts) -> Shot:
     counts = {"sent": 1204, "submitted": 2, "waiting": 4, "blocked": 2, "failed": 3}
     since = data.NOW - timedelta(days=9)
     return Message(missed(t, Missed(data.COMPANY, since, counts)))
+
+
+@picture(
+    Chapter.CONNECTION,
+    "Paused",
+    "Slack had refused xTool's token for more than a week, and xTool was installed anew since.",
+)
+def connection_paused(t: Texts) -> Shot:
+    return Message(connections.paused(t, data.connection(), data.PAUSE))
+
+
+@picture(
+    Chapter.CONNECTION, "Goes on", "After such a pause: by itself where only the token was wrong."
+)
+def connection_resumed(t: Texts) -> Shot:
+    event = Event(kind=EventKind.CONNECTION_CHANGED, at=data.NOW)
+    return Message(connections.resumed(t, data.COMPANY, data.PAUSE.since, event))
+
+
+@picture(Chapter.CONNECTION, "Without buttons", "Slack took this message only as plain text.")
+def without_buttons(t: Texts) -> Shot:
+    return Message(as_text(t, failure(t, data.shown(data.failed()))))
+
+
+@picture(Chapter.CONNECTION, "Not shown", "Slack did not take a message in any form.")
+def not_shown(t: Texts) -> Shot:
+    return Message(unshown(t, failure(t, data.shown(data.failed())).about))
 
 
 @picture(Chapter.CONNECTION, "Tags lost", "Most of xTool's tags vanished in sevDesk at once.")
@@ -122,6 +151,12 @@ def status_broken(t: Texts) -> Shot:
         next_sync=data.NOW + timedelta(minutes=50),
     )
     return _status(t, Overview(connection=broken, counts={"sent": 128}))
+
+
+@picture(Chapter.ANSWERS, "Status, paused", "`/sevdesk status` after such a pause began.")
+def status_paused(t: Texts) -> Shot:
+    paused = data.connection(pause=data.PAUSE, next_sync=None)
+    return _status(t, Overview(connection=paused, counts={"sent": 128}))
 
 
 @picture(Chapter.ANSWERS, "Status, held", "`/sevdesk status` after most tags vanished.")

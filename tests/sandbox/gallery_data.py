@@ -22,6 +22,7 @@ from sync.model import (
     InvoiceState,
     Overview,
     ParticipantId,
+    Pause,
     SyncRun,
     Unexportable,
 )
@@ -64,6 +65,10 @@ TAG_REFUSED = Reason(
 )
 REVOKED = Reason(code="sevdesk.unauthorized")
 AWAY = Reason(code="sevdesk.unavailable")
+PAUSE = Pause(
+    since=NOW - timedelta(days=19),
+    reason=Reason(code="connection.unheard", params={"code": "account_inactive"}),
+)
 NOT_E_INVOICE = Reason(code="sevdesk.not_an_einvoice")
 
 CUSTOMERS = (

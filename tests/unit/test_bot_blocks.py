@@ -22,13 +22,17 @@ from bot.blocks.group import group
 from bot.blocks.kit import Block, Card
 from bot.blocks.missed import Missed, missed
 from bot.blocks.status import InvoicePage, Status
+from bot.blocks.unshown import as_text, unshown
 from bot.prefs import Notify, Prefs
 from bot.texts import LANGUAGES, Mrkdwn, Texts, escape, texts
 from sync.errors import Finding, Kind, Reason
 from sync.model import (
     ConnectionState,
+    Event,
+    EventKind,
     InvoiceState,
     ParticipantId,
+    Pause,
     PeppolResponse,
     ResponseKind,
     SyncRun,
@@ -174,12 +178,17 @@ def test_messages_about_the_connection_are_sendable(
     t: Texts, name: str, reason: Reason | None, count: int
 ) -> None:
     given = connection(account_name=name, reason=reason, held_invoices=("1",) * min(count, 50))
+    resumed = Event(kind=EventKind.CONNECTION_CHANGED, at=NOW)
     for card in (
         connections.broken(t, given),
         connections.held(t, given),
         connections.solved(t, given),
         connections.outage(t, given.model_copy(update={"last_error": reason})),
         connections.store_outage(t, NOW, NOW),
+        connections.paused(t, given, Pause(since=NOW, reason=reason or Reason(code=name))),
+        connections.resumed(t, name, NOW, resumed.model_copy(update={"actor": name})),
+        unshown(t, name),
+        as_text(t, kit.card(escape(name) or "-", [])),
         missed(t, Missed(name, NOW, {state.value: count for state in InvoiceState})),
         connections.ended(t, name, name),
         connections.intro(t, given, "xTool"),

@@ -52,6 +52,20 @@ def test_entering_a_state_forgets_the_reason_of_the_last() -> None:
     assert (after.reason, after.next_at) == (None, None)
 
 
+@pytest.mark.parametrize("state", [S.IMPORTED, S.READY])
+def test_a_pause_is_looked_at_again_in_an_hour_and_is_no_delay(state: InvoiceState) -> None:
+    before = record(state, next_at=NOW, deadline=NOW + MINUTE, backoff=3)
+    after = delivery.paused(before, NOW)
+    assert unchanged(before, after, but={"next_at", "deadline"})
+    assert (after.next_at, after.deadline) == (NOW + HOUR, NOW + 2 * HOUR)
+
+
+def test_what_was_told_before_a_pause_stays_told() -> None:
+    before = record(S.READY, next_at=NOW, deadline=LONG_AGO, overdue=True)
+    after = delivery.paused(before, NOW)
+    assert (after.next_at, after.deadline, after.overdue) == (NOW + HOUR, LONG_AGO, True)
+
+
 def test_postponing_stays_and_waits_longer_each_time() -> None:
     first = delivery.postpone(record(S.READY), NOW, POLICY, 0.0, reason=BUSY)
     second = delivery.postpone(first, NOW, POLICY, 0.0)
