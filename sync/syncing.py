@@ -79,14 +79,7 @@ class Round:
         if self.run.trigger != "poll":
             await self._keep()
             await PeppolIds(self._ports, self._book).refresh()
-        snapshot = await self._read(sevdesk, connection)
-        plan = await _plan(snapshot)
-        if plan.reexports and not plan.lost:
-            # A removal decides that something is sent again, so two readings must agree on it.
-            relations, names = await read_relations(self._book, sevdesk)
-            relations = relevant(relations, snapshot.rows)
-            second = await _plan(replace(snapshot, relations=relations, tag_names=names))
-            plan = planner.agreed(plan, second)
+        plan = await self._plan(sevdesk, connection)
         self._count(
             seen=plan.considered,
             to_import=self._before + len(plan.imports),
@@ -104,6 +97,18 @@ class Round:
         await self._carry_out(plan, sevdesk, connection)
 
     # ---- read -------------------------------------------------------------------------------
+
+    async def _plan(self, sevdesk: Sevdesk, connection: Connection) -> Plan:
+        """What to do. What it was decided from is not kept: carrying it out may take an hour."""
+        snapshot = await self._read(sevdesk, connection)
+        plan = await _plan_of(snapshot)
+        if plan.reexports and not plan.lost:
+            # A removal decides that something is sent again, so two readings must agree on it.
+            relations, names = await read_relations(self._book, sevdesk)
+            relations = relevant(relations, snapshot.rows)
+            second = await _plan_of(replace(snapshot, relations=relations, tag_names=names))
+            plan = planner.agreed(plan, second)
+        return plan
 
     async def _read(self, sevdesk: Sevdesk, connection: Connection) -> Snapshot:
         reader = Reader(self._book, sevdesk, connection.account, self._go_on)
@@ -356,7 +361,7 @@ class Round:
             raise Stopped
 
 
-async def _plan(snapshot: Snapshot) -> Plan:
+async def _plan_of(snapshot: Snapshot) -> Plan:
     """The plan; made beside the event loop where there is so much open that others would wait."""
     if len(snapshot.rows) < MANY_ROWS:
         return planner.plan(snapshot)

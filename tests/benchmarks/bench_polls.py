@@ -5,8 +5,9 @@ its own, and nothing paces. sevDesk lists the relations of everything that was e
 with each request, and nothing on this side can change that; so what a poll does besides its calls
 of sevDesk has a figure of its own. The baseline of the same run is the poll with 100 known.
 
-The longest turn is the longest time for which one callback held the event loop, as processor time
-of its thread: other work on the machine does not count, the garbage collector does.
+But for the first, times are processor times of the poll's thread: other work on the machine counts
+little, the garbage collector counts. The longest turn is the one callback that held the event loop
+longest.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Meter:
     """Counts what one poll costs."""
 
     requests: int = 0
-    calls: float = 0.0  # seconds in calls of sevDesk
+    calls: float = 0.0  # processor seconds of calls of sevDesk
     turns: list[float] = field(default_factory=list)  # processor seconds of each callback
 
     async def pace(self) -> None:
@@ -101,11 +102,11 @@ class TimedSevdesk:
         call = getattr(self._client, name)
 
         async def timed(*args: Any) -> Any:
-            began = time.perf_counter()
+            began = time.thread_time()
             try:
                 return await call(*args)
             finally:
-                self._meter.calls += time.perf_counter() - began
+                self._meter.calls += time.thread_time() - began
 
         return timed
 
@@ -115,8 +116,8 @@ class Series:
     """What the polls of one organisation cost, each by itself, in seconds."""
 
     whole: list[float] = field(default_factory=list)
-    besides: list[float] = field(default_factory=list)  # calls of sevDesk
     processor: list[float] = field(default_factory=list)
+    besides: list[float] = field(default_factory=list)  # of which not in calls of sevDesk
     longest: float = 0.0
     requests: int = 0
 
@@ -133,7 +134,7 @@ async def measure() -> list[Figure]:
             Figure(f"{name}: idle poll", percentile(series.whole, 0.5) * 1000, "ms"),
             Figure(f"{name}: requests", series.requests / POLLS, ""),
             Figure(f"{name}: processor time", percentile(series.processor, 0.5) * 1000, "ms"),
-            Figure(f"{name}: besides calls", percentile(series.besides, 0.5) * 1000, "ms"),
+            Figure(f"{name}: of which besides calls", percentile(series.besides, 0.5) * 1000, "ms"),
             ratio(f"{name}: the same, times the first", series.besides, least.besides),
             Figure(f"{name}: longest turn of the loop", series.longest * 1000, "ms"),
         ]
@@ -162,13 +163,13 @@ async def _polls(known: int) -> Series:
 async def _poll(ports: Ports, meter: Meter, series: Series) -> None:
     await asyncio.sleep(0.01)  # what was done before belongs to no turn of this poll
     with meter.looking():
-        began, ran = time.perf_counter(), time.process_time()
+        began, ran = time.perf_counter(), time.thread_time()
         run = await Poller(ports, ORG).poll("run")
-        whole, ran = time.perf_counter() - began, time.process_time() - ran
+        whole, ran = time.perf_counter() - began, time.thread_time() - ran
     assert run is not None
     assert (run.error, run.seen, run.to_import, run.repaired) == (None, OPEN, 0, 0)
     series.whole.append(whole)
-    series.besides.append(whole - meter.calls)
+    series.besides.append(ran - meter.calls)
     series.processor.append(ran)
     series.longest = max(series.longest, *meter.turns)
     series.requests += meter.requests
