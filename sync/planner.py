@@ -261,12 +261,26 @@ def _judge(
         # Nobody took it off, so it is written again, and is no reason to send again.
         record = record.model_copy(update={"tag_seen": False, "tag_relation": ""})
     found = judge(
-        record, frozenset(present), snapshot.now, snapshot.settles_within, removes=removes
+        record,
+        frozenset(present),
+        snapshot.now,
+        snapshot.settles_within,
+        removes=removes,
+        proven=_shows_last_write(record, present),
     )
     quiet = found.verdict in (Verdict.SEEN, Verdict.NOTHING) and record.state not in IN_FLIGHT
     if quiet and removes and not record.tag_pending and _doubled(found.keep, present):
         return Judgement(Verdict.REPAIR, found.keep)
     return found
+
+
+def _shows_last_write(record: InvoiceRecord, present: Mapping[TagKind, tuple[str, ...]]) -> bool:
+    """Whether the list has the very relation that we wrote last, and none that we took off.
+
+    After a repair that only took tags off, a list of before may show the one that was left alone.
+    """
+    on = [relation for relations in present.values() for relation in relations]
+    return not record.tag_left and on == [record.tag_relation]
 
 
 def _doubled(keep: TagKind | None, present: Mapping[TagKind, tuple[str, ...]]) -> bool:

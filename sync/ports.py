@@ -201,6 +201,5 @@ class Ports:
 
     @property
     def settles_within(self) -> timedelta:
-        """For how long a written tag may be missing from lists and mean nothing, however often
-        they are read."""
-        return tags.SETTLES_WITHIN
+        """For how long a written tag may be missing from lists and mean nothing."""
+        return min(tags.SETTLES_WITHIN, max(self.poll, tags.SETTLES_AT_LEAST))

@@ -18,8 +18,10 @@ from sync.model import InvoiceRecord, InvoiceState, TagKind
 STRENGTH = (TagKind.UPLOADED, TagKind.FAILED, TagKind.SENT)
 
 # An answer that names the new relation counts as having seen the tag, but lists may lag behind
-# it: for this long a missing tag means nothing, neither a removal nor a failed write.
+# it: for this long a missing tag means nothing, neither a removal nor a failed write. Who polls
+# more often wants an answer sooner. sevDesk does not say whether lists lag: both are room for it.
 SETTLES_WITHIN = timedelta(seconds=30)
+SETTLES_AT_LEAST = timedelta(seconds=10)
 
 
 class Verdict(StrEnum):
@@ -52,10 +54,12 @@ def judge(
     settles_within: timedelta = SETTLES_WITHIN,
     *,
     removes: bool = True,
+    proven: bool = False,
 ) -> Judgement:
     """What the tags on an open invoice of a synced contact mean for its record.
 
-    `removes`: whether sevDesk takes tags off; where it does not, several are left alone.
+    `removes`: whether sevDesk takes tags off; where it does not, several are left alone. `proven`:
+    the list is not older than our last write (see `sync.planner`).
     """
     if not present:
         return _judge_untagged(record, now, settles_within)
@@ -70,7 +74,7 @@ def judge(
         return _repair(record, keep, now, settles_within)
     known = record.tag_seen and record.tag == keep and not record.tag_pending
     # A list may be older than our last write, and show what that write took off.
-    unproven = is_fresh(record, now, settles_within)
+    unproven = is_fresh(record, now, settles_within) and not proven
     return Judgement(Verdict.NOTHING if known or unproven else Verdict.SEEN, keep)
 
 

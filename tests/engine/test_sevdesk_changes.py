@@ -262,7 +262,7 @@ async def test_lists_that_lag_behind_several_polls_cause_nothing(
 ) -> None:
     """However often they are read: a list may be older than the poll before it."""
     world.poll_every = engine.ports.poll = timedelta(seconds=5)
-    world.sevdesk.lag = timedelta(seconds=10)
+    world.sevdesk.lag = timedelta(seconds=9)
     world.clock.forward(timedelta(minutes=1))
     world.sevdesk.add_invoice("1")
     await settled(world, engine, minutes=3)

@@ -304,6 +304,21 @@ def test_a_list_may_lag_behind_a_write(age: int, again: bool) -> None:
     assert found.repairs == ()
 
 
+@pytest.mark.parametrize(
+    ("relation", "left", "seen"),
+    [("r1", False, True), ("r0", False, False), ("r1", True, False)],
+    ids=["the one that was written", "an older one", "one that a repair left alone"],
+)
+def test_a_fresh_write_is_seen_when_a_list_shows_that_very_relation(
+    relation: str, left: bool, seen: bool
+) -> None:
+    fresh = record(S.SENT, tag_seen=False, tagged_at=NOW, tag_relation="r1", tag_left=left)
+    found = plan(
+        snapshot(row(), records=[fresh], tags=[invoice_tag(kind=T.SENT, relation=relation)])
+    )
+    assert [s.relation for s in found.seen] == ["r1"] * seen
+
+
 def test_a_tag_that_was_seen_after_its_write_can_be_removed_at_once() -> None:
     seen = record(S.SENT, tag_seen=True, tagged_at=NOW)
     assert len(plan(snapshot(row(), records=[seen])).reexports) == 1
