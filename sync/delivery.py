@@ -388,6 +388,17 @@ def sent_again(record: InvoiceRecord, actor: str, now: datetime) -> InvoiceRecor
     return ready.model_copy(update={"actor": actor, "force": True})
 
 
+def corrected(record: InvoiceRecord, now: datetime) -> InvoiceRecord:
+    """It was changed in sevDesk before it was sent: prepared anew, a waiting one when released.
+
+    That it takes too long is told as early as before.
+    """
+    if record.state is S.WAITING:
+        return record.model_copy(update={"refetch": True})
+    again = _told_in_time(record, enter(record, S.IMPORTED, now, at=now))
+    return again.model_copy(update={"refetch": True} | _unprepared())
+
+
 def withdrawn(
     record: InvoiceRecord, reason: Reason, now: datetime, actor: str = ""
 ) -> InvoiceRecord:

@@ -29,6 +29,7 @@ TYPES = frozenset({"RE", "AR", "TR", "ER"})  # invoice, advance, partial, final 
 FIRST_SYNC = "first_sync"  # why a person is asked
 FIRST_SYNC_LIMIT = 10  # more invoices than this are not sent before a person says so
 GAP = timedelta(days=7)  # after this long without a sync, invoices have gathered as before a first
+NOT_YET = frozenset({InvoiceState.IMPORTED, InvoiceState.WAITING, InvoiceState.READY})
 MASS_LOSS = 3  # fewer lost tags than this are never taken for a deleted tag
 
 
@@ -114,7 +115,7 @@ class Plan:
     reexports: tuple[Reexport, ...] = ()
     resumes: tuple[InvoiceRecord, ...] = ()
     hold: str = ""  # why a person is asked before what is resumed is sent, as for imports
-    changed: tuple[InvoiceRecord, ...] = ()  # was corrected while it waits for a person
+    changed: tuple[InvoiceRecord, ...] = ()  # was corrected before it was sent
     repairs: tuple[Repair, ...] = ()
     imports: tuple[Import, ...] = ()
     skipped: int = 0  # known not to be e-invoices
@@ -404,7 +405,7 @@ def _changed(judged: Iterable[Judged]) -> tuple[InvoiceRecord, ...]:
     return tuple(
         record
         for record, row, judgement in judged
-        if record.state is InvoiceState.WAITING
+        if record.state in NOT_YET
         and judgement.verdict is Verdict.NOTHING
         and row.revision != record.revision
         and not record.refetch

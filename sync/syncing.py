@@ -191,7 +191,8 @@ class Round:
         for record in plan.resumes:
             await self._alone(self._resume(record, plan.hold))
         for record in plan.changed:
-            await self._alone(self._book.write(record, record.model_copy(update={"refetch": True})))
+            after = delivery.corrected(record, self._ports.now())
+            await self._alone(self._book.write(record, after))
         tagger = Tagger(self._ports, self._book, sevdesk)
         for repair in plan.repairs:
             self._go_on()

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from sync.book import Book
 from sync.model import Connection, InvoiceState, TagKind
 from sync.service import Change, Service
 from sync.sevdesk.errors import UnavailableError
@@ -161,35 +162,38 @@ async def test_what_is_wanted_again_is_asked_about_where_the_organisation_is_ask
 # ---- a removal, and another wish --------------------------------------------------------
 
 
-async def dies(world: World, engine: Engine, at: int) -> bool:
-    """Work on what is due by a process that dies at a point; then a poll, before anything else."""
-    process = Process(at)
-    with contextlib.suppress(Crash, BaseExceptionGroup):
-        await world.engine(process).work()
-    await world.after_a_crash()
-    await engine.poll()
-    return process.dead
+class DiesOnceSent(Process):
+    """A process that dies when it has noted what came of a submission."""
+
+    submitted = False
+
+    def reach(self, name: str) -> None:
+        super().reach(name)
+        self.submitted = self.submitted or name == "after access point submit"
+        if self.submitted and name == "after store transition":
+            self.dead = True
+            raise Crash("noted, and nothing more")
 
 
-async def test_a_removal_and_a_retry_are_one_more_copy_wherever_the_worker_dies(
+async def test_a_removal_and_a_retry_are_one_more_copy_also_where_the_worker_dies(
     world: World, engine: Engine
 ) -> None:
     """Both ask for the same. What went out is tagged first, and that tag can be removed again."""
-    for at in range(1, 40):
-        number = str(at)
-        world.provider.script = [Behaviour.FAILED_LATER]
-        world.sevdesk.add_invoice(number)
-        await world.run_for(engine, minutes=6)
-        assert world.sevdesk.kinds(number) == [T.FAILED]
-        world.sevdesk.untag("Invoice", number)
-        await engine.service.retry(ORG, number, ME)
-        died = await dies(world, engine, at)
-        await world.run_for(engine, minutes=6)
-        assert world.provider.accepted(f"RE-{number}") == 2, f"died at point {at}"
-        assert world.sevdesk.kinds(number) == [T.SENT]
-        if not died:
-            return
-    raise AssertionError("it dies for ever")
+    world.provider.script = [Behaviour.FAILED_LATER]
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=6)
+    assert world.sevdesk.kinds("1") == [T.FAILED]
+    world.sevdesk.untag("Invoice", "1")
+    await engine.service.retry(ORG, "1", ME)
+    process = DiesOnceSent()
+    with contextlib.suppress(Crash, BaseExceptionGroup):
+        await world.engine(process).work()
+    assert process.dead
+    await world.after_a_crash()
+    await engine.poll()
+    await world.run_for(engine, minutes=6)
+    assert world.provider.accepted("RE-1") == 2
+    assert world.sevdesk.kinds("1") == [T.SENT]
 
 
 # ---- another account --------------------------------------------------------------------
@@ -240,3 +244,42 @@ async def test_what_is_on_its_way_from_another_account_keeps_its_record(
     await world.run_for(engine, hours=3)
     assert world.provider.accepted("RE-1") == 1
     assert world.sevdesk.kinds("1") == [T.SENT]
+
+
+# ---- another document -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("waits_for", ["access point", "look-up"])
+async def test_what_is_corrected_while_it_waits_is_sent_as_it_is_now(
+    world: World, engine: Engine, waits_for: str
+) -> None:
+    """The access point takes nothing, or nobody can look the receiver up, for half an hour."""
+    world.provider.otherwise = Behaviour.NOT_TAKEN
+    world.sevdesk.add_invoice("1", xml=b"down" if waits_for == "look-up" else b"ok")
+    await world.run_for(engine, minutes=21)
+    assert (await record(engine, "1")).state in (S.READY, S.IMPORTED)
+    world.sevdesk.edit("1", xml=b"ok corrected")
+    await world.run_for(engine, minutes=11)
+    world.provider.otherwise = Behaviour.DELIVERED
+    await world.run_for(engine, hours=2)
+    documents = [taken.submission.document for taken in world.provider.taken.values()]
+    assert documents == [b"document of ok corrected 2"]
+    assert world.sevdesk.calls["xml"] == 2
+
+
+async def test_a_number_leads_to_the_newest_invoice_that_has_it(
+    world: World, engine: Engine
+) -> None:
+    """The first was deleted in sevDesk and written anew; news of it still come in."""
+    world.sevdesk.add_invoice("1", number="RE-7")
+    await world.run_for(engine, minutes=6)
+    world.sevdesk.delete("1")
+    world.provider.script = [Behaviour.FAILED_LATER]
+    world.sevdesk.add_invoice("2", number="RE-7")
+    await world.run_for(engine, minutes=6)
+    first = await record(engine, "1")
+    book = Book(engine.ports, ORG)
+    await book.write(first, first.model_copy(update={"watch_at": None, "overdue": True}))
+    found = await engine.service.by_number(ORG, "re-7")
+    assert found is not None
+    assert (found.invoice_id, found.state) == ("2", S.FAILED)

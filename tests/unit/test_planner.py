@@ -561,7 +561,10 @@ def test_nothing_is_planned_for_records_of_paid_invoices() -> None:
     ("changes", "fetched"),
     [
         ({}, True),
-        ({"state": S.READY}, False),
+        ({"state": S.READY}, True),
+        ({"state": S.IMPORTED}, True),
+        ({"state": S.SUBMITTING}, False),
+        ({"state": S.BLOCKED}, False),
         ({"refetch": True}, False),
         ({"revision": "2"}, False),
         ({"tag_seen": False}, False),

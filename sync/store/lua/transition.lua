@@ -60,7 +60,10 @@ if ARGV[14] == '' then
 else
   redis.call('ZADD', prefix .. 'noticed', ARGV[14], id)
 end
-if ARGV[9] ~= '' then redis.call('HSET', prefix .. 'numbers', ARGV[9], id) end
+-- A number leads to the newest import that has it, not to the last one that changed.
+if ARGV[9] ~= '' and (version == '0' or redis.call('HEXISTS', prefix .. 'numbers', ARGV[9]) == 0) then
+  redis.call('HSET', prefix .. 'numbers', ARGV[9], id)
+end
 if ARGV[10] ~= '' then redis.call('XADD', prefix .. 'events', '*', 'd', ARGV[10]) end
 if ARGV[11] ~= '' then redis.call('XADD', prefix .. 'audit', '*', 'd', ARGV[11]) end
 return next_version
