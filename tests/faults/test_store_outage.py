@@ -20,7 +20,7 @@ from sync.store.redis import Clients
 from sync.vault import Vault
 from tests.faults.channel import CHANNEL, posts, telling
 from tests.faults.processes import Launcher, StoreServer
-from tests.faults.test_store_trouble import PAUSED, RESUMED
+from tests.faults.test_store_trouble import PAUSED, RESUMED, read_only, writable
 from tests.faults.web import Webs
 from tests.faults.world import World
 from tests.sandbox.slack import FakeSlack
@@ -98,6 +98,27 @@ async def test_an_outage_is_told_once_and_requests_meanwhile_are_answered(
         await world.until_quiet()
         assert notices(webs) == 1
         assert (await world.records(tenant))[failed.id].attempts == 1
+
+
+@pytest.mark.slow
+async def test_a_store_that_refuses_writes_is_told_once(launcher: Launcher, tmp_path: Path) -> None:
+    """It answers, so nobody sees it away; two workers pause and go on, and it is told."""
+    async with telling(tmp_path, launcher, notice=NOTICE) as (world, webs, tenant):
+        for _ in range(2):
+            world.start()
+        tenant.add()
+        await world.until_quiet()
+        await read_only(world)
+        await everyone_says(world, PAUSED)
+        tenant.add()
+        await asyncio.sleep(2 * NOTICE)  # the outage itself
+        await writable(world)
+        await everyone_says(world, RESUMED)
+        await world.until(lambda: notices(webs) > 0, 60, "the outage is told")
+        await all_noted(world)
+        await world.until_decided(60)
+        assert notices(webs) == 1
+        await world.check_ends()
 
 
 async def all_noted(world: World) -> None:

@@ -91,11 +91,13 @@ async def _configure(world: World, **values: Any) -> None:
     await client.aclose()
 
 
-async def _read_only(world: World) -> None:
+async def read_only(world: World) -> None:
+    """No write is taken any more."""
     await _configure(world, min_replicas_to_write=1)
 
 
-async def _writable(world: World) -> None:
+async def writable(world: World) -> None:
+    """Writes are taken again."""
     await _configure(world, min_replicas_to_write=0)
 
 
@@ -108,7 +110,7 @@ async def _roomy(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("begin", "end"), [pytest.param(_read_only, _writable, marks=pytest.mark.slow), (_full, _roomy)]
+    ("begin", "end"), [pytest.param(read_only, writable, marks=pytest.mark.slow), (_full, _roomy)]
 )
 async def test_a_store_that_refuses_writes(
     begin: Callable[[World], Awaitable[None]],
