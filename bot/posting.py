@@ -141,7 +141,9 @@ class Poster:
         except SlackRefusedError as error:
             refused = error
         except SlackUnavailableError as error:
-            refused = await self._in_trouble(org, key, error, give_time=True)
+            refused = await self._in_trouble(org, key, error)
+            if not refused.lasts:
+                raise refused from None
         log.warning("slack refused a card", org=org, card=key, code=refused.code)
         for instead, where in await self._instead(org, key, card, spot):
             try:
@@ -149,32 +151,35 @@ class Poster:
             except (SlackRefusedError, ChannelClosedError) as error:
                 log.info("slack refused what was to take its place", org=org, code=error.code)
             except SlackUnavailableError as error:
-                refused = await self._in_trouble(org, key, error, give_time=False)
+                counted = isinstance(refused, CardRefusedError)
+                refused = await self._in_trouble(org, key, error, counted=counted)
             else:
                 CARDS.labels("replaced").inc()
                 return shown
         raise refused
 
     async def _in_trouble(
-        self, org: str, key: str, error: SlackUnavailableError, *, give_time: bool
+        self, org: str, key: str, error: SlackUnavailableError, *, counted: bool = False
     ) -> CardRefusedError:
-        """Note that Slack has an error of its own for the card. Raises `SlackUnavailableError`:
+        """Note that Slack has an error of its own for the card; `counted`: this try is noted.
 
-        what is not about this card, and with `give_time` also what may be over soon.
+        Raises `error` where it is not about this card.
         """
         if not error.may_be_the_message:
             raise error
         now = self._now()
         posted = await self._store.posted(org, key) or Posted(channel="")
         trouble = posted.trouble
-        if give_time or trouble is None:  # else it was counted with the card itself
+        if trouble is None or not counted:
             trouble = again(trouble, now)
             await self._store.save_posted(org, key, posted.model_copy(update={"trouble": trouble}))
-        left = seconds_left(trouble, now)
-        refused = CardRefusedError(error.method, error.code, left, asked=True)
-        if give_time and not is_lasting(trouble, now):
-            raise refused from None
-        return refused
+        return CardRefusedError(
+            error.method,
+            error.code,
+            seconds_left(trouble, now),
+            asked=True,
+            lasts=is_lasting(trouble, now),
+        )
 
     async def _instead(self, org: str, key: str, card: Card, spot: Spot) -> list[tuple[Card, Spot]]:
         """What is tried in the card's place, in this order."""

@@ -107,12 +107,16 @@ class SlackUnavailableError(SlackError):
 class CardRefusedError(SlackUnavailableError):
     """One message that Slack does not take for now, while it may take others.
 
-    `asked`: Slack was asked just now; else it is not time to try again yet.
+    `asked`: Slack was asked just now; else it is not time to try again yet. `lasts`: for so long
+    that something else may take its place.
     """
 
-    def __init__(self, method: str, code: str, retry_after: float, *, asked: bool) -> None:
+    def __init__(
+        self, method: str, code: str, retry_after: float, *, asked: bool, lasts: bool = False
+    ) -> None:
         super().__init__(method, code, retry_after)
         self.asked = asked
+        self.lasts = lasts
 
 
 class ChannelClosedError(SlackError):

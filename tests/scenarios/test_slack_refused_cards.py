@@ -242,6 +242,24 @@ async def test_what_slack_refuses_for_good_leaves_a_note_at_once(told: Surface) 
     assert all_told(told)
 
 
+async def test_a_note_that_slack_has_an_error_for_is_tried_more_and_more_rarely(
+    told: Surface,
+) -> None:
+    """The message itself was refused for good."""
+    curse(told, code="invalid_blocks")
+    curse(told, about="RE-1")
+    told.service.add(failed(1, CURSED))
+    before = len(told.slack.calls("chat.postMessage"))
+    await sweep(told, timedelta(minutes=30))
+    assert len(told.slack.calls("chat.postMessage")) - before < 80
+    assert not all_told(told)
+    told.slack.faults.clear()
+    curse(told, code="invalid_blocks")
+    await sweep(told, timedelta(minutes=6))
+    assert ["RE-1" in m.text for m in posts(told)] == [True]
+    assert all_told(told)
+
+
 async def test_a_summary_of_the_day_that_slack_does_not_take_stops_nothing_else(
     told: Surface,
 ) -> None:

@@ -12,7 +12,7 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from bot.app import Bot
-from bot.refusal import LASTS, REMOVED, TIMES
+from bot.refusal import LASTS, REMOVED, TIMES, Refusal
 from bot.settings import BotSettings
 from bot.slack import SlackError
 from sync.errors import StoreError
@@ -38,6 +38,22 @@ async def hours(told: Surface, number: int) -> None:
         with contextlib.suppress(SlackError):
             await told.bot.tick(ORG)
         told.clock.forward(HOUR)
+
+
+async def almost_a_week(told: Surface, code: str = "token_revoked") -> Refusal:
+    """As after a week of refusals but for an hour; the last of them was an hour ago."""
+    now = told.clock()
+    refusal = Refusal(since=now - LASTS, last=now - HOUR, times=WEEK, code=code)
+    await told.bot.deps.store.save_refusal(ORG, refusal)
+    refuse(told, code)
+    return refusal
+
+
+async def a_week(told: Surface) -> None:
+    """It is paused."""
+    await almost_a_week(told)
+    await hours(told, 1)
+    assert is_paused(told)
 
 
 def refuse(told: Surface, code: str = "token_revoked") -> None:
@@ -72,8 +88,10 @@ async def reinstalled(told: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("code", sorted(REMOVED - {"not_installed"}))
 async def test_after_a_week_without_anybody_to_tell_it_is_paused(told: Surface, code: str) -> None:
     """The event of the uninstall was lost, and nothing happens that could be told."""
-    refuse(told, code)
-    await hours(told, WEEK)
+    refusal = await almost_a_week(told, code)
+    before = refusal.model_copy(update={"since": refusal.since + HOUR})
+    await told.bot.deps.store.save_refusal(ORG, before)
+    await hours(told, 1)
     assert not is_paused(told)
     await hours(told, 1)
     assert is_paused(told)
@@ -110,27 +128,30 @@ async def test_what_is_to_be_told_meanwhile_makes_it_no_sooner(told: Surface) ->
     ids=lambda fault: str(fault.get("code") or fault["kind"]),
 )
 async def test_no_outage_of_slack_pauses_anything(told: Surface, fault: dict[str, Any]) -> None:
+    """Nor does it end a row of refusals."""
     told.bot.hearing._monotonic = lambda: told.clock().timestamp()
+    refusal = await almost_a_week(told)
     told.slack.faults.add("*", times=None, **fault)
     told.service.told.clear()  # else each hour has six tries to tell it
-    await hours(told, WEEK + 5)
+    await hours(told, 30)
     assert not is_paused(told)
-    assert await told.bot.deps.store.refusal(ORG) is None
+    assert await told.bot.deps.store.refusal(ORG) == refusal
 
 
 async def test_one_success_begins_the_week_anew(told: Surface) -> None:
-    refuse(told)
-    await hours(told, WEEK)
+    await almost_a_week(told)
     refuse(told, "")
     await hours(told, 1)
+    assert await told.bot.deps.store.refusal(ORG) is None
     refuse(told)
-    await hours(told, WEEK)
+    await hours(told, 3)
     assert not is_paused(told)
 
 
 async def test_a_clock_that_is_put_forward_pauses_nothing(told: Surface) -> None:
-    refuse(told)
-    await hours(told, TIMES - 2)
+    refusal = await almost_a_week(told)
+    few = {"since": told.clock() - 2 * HOUR, "times": TIMES - 2}
+    await told.bot.deps.store.save_refusal(ORG, refusal.model_copy(update=few))
     told.clock.forward(timedelta(days=400))
     await hours(told, 1)
     assert not is_paused(told)
@@ -190,7 +211,8 @@ async def test_the_operator_sees_it_in_the_log_and_in_figures(told: Surface) -> 
     with capture_logs() as lines:
         await hours(told, 3)
         seen = await figures(told)
-        await hours(told, WEEK)
+        await almost_a_week(told)
+        await hours(told, 2)
     assert (seen["xtool_slack_refused"], seen["xtool_slack_paused"]) == ("1.0", "0.0")
     refusals = [line for line in lines if "token is gone" in line["event"]]
     assert refusals[2]["times"] == 3
@@ -227,10 +249,8 @@ async def test_figures_are_given_while_the_store_is_away(
 
 
 async def test_it_goes_on_by_itself_when_the_token_works_again(told: Surface) -> None:
-    refuse(told)
     told.service.add(record(run=""))
-    await hours(told, WEEK + 3)
-    assert is_paused(told)
+    await a_week(told)
     refuse(told, "")
     await hours(told, 1)
     assert not is_paused(told)
@@ -245,9 +265,7 @@ async def test_it_goes_on_by_itself_when_the_token_works_again(told: Surface) ->
 async def test_a_new_token_lets_it_go_on_as_soon_as_the_app_starts_with_it(
     told: Surface, clients: Clients
 ) -> None:
-    refuse(told)
-    await hours(told, WEEK + 1)
-    assert is_paused(told)
+    await a_week(told)
     refuse(told, "")
     settings = BotSettings.load(
         slack_signing_secret=SECRET, slack_bot_token=BOT_TOKEN, slack_api_url=told.slack.api_url
@@ -263,8 +281,7 @@ async def test_a_new_token_lets_it_go_on_as_soon_as_the_app_starts_with_it(
 async def test_whoever_dies_between_resuming_and_noting_it_is_made_up_for(
     told: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse(told)
-    await hours(told, WEEK + 1)
+    await a_week(told)
     refuse(told, "")
 
     async def die(org: str) -> None:
@@ -282,8 +299,7 @@ async def test_whoever_dies_between_resuming_and_noting_it_is_made_up_for(
 async def test_an_app_that_was_away_asks_before_it_goes_on(
     told: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse(told)
-    await hours(told, WEEK + 1)
+    await a_week(told)
     await reinstalled(told, monkeypatch)
     await hours(told, 30)
     assert is_paused(told)
@@ -304,8 +320,7 @@ async def test_an_app_that_was_away_asks_before_it_goes_on(
 async def test_a_question_that_could_not_be_posted_is_asked_again(
     told: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse(told)
-    await hours(told, WEEK + 1)
+    await a_week(told)
     told.service.told.clear()  # its event was lost, too
     await reinstalled(told, monkeypatch)
     told.slack.faults.add("chat.postMessage", "server_error", times=2)
@@ -317,8 +332,7 @@ async def test_a_question_that_could_not_be_posted_is_asked_again(
 async def test_status_home_and_commands_say_that_it_is_paused(
     told: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refuse(told)
-    await hours(told, WEEK + 1)
+    await a_week(told)
     await reinstalled(told, monkeypatch)
     status = await told.command("/sevdesk status")
     assert "Pausiert seit" in status
@@ -333,8 +347,7 @@ async def test_status_home_and_commands_say_that_it_is_paused(
 async def test_events_of_a_pause_are_told_in_their_order(told: Surface) -> None:
     """Paused and resumed between two passes: that it was is told, and nothing is asked."""
     assert told.service.now_connected is not None
-    refuse(told)
-    await hours(told, WEEK + 1)
+    await a_week(told)
     refuse(told, "")
     await told.service.resume(ORG, "")
     told.service.add(record(state=InvoiceState.SENT, reason=None, run=""))
