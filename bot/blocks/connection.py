@@ -41,7 +41,7 @@ def paused(t: Texts, connection: Connection, pause: Pause) -> Card:
         kit.section(sentence(t, pause.reason)),
         kit.section(t.md("failure.next", step=next_step(t, pause.reason))),
         kit.context(t.md("paused.safe")),
-        kit.actions(resume_button(t), kit.button(t.plain("button.disconnect"), "home_disconnect")),
+        kit.actions(resume_button(t), disconnect_button(t)),
     ]
     return kit.card(title, blocks)
 
@@ -49,6 +49,11 @@ def paused(t: Texts, connection: Connection, pause: Pause) -> Card:
 def resume_button(t: Texts) -> kit.Block:
     """To go on after a pause."""
     return kit.button(t.plain("button.resume"), "pause_resume", style="primary")
+
+
+def disconnect_button(t: Texts) -> kit.Block:
+    """To ask whether to disconnect."""
+    return kit.button(t.plain("button.disconnect"), "home_disconnect")
 
 
 def resumed(t: Texts, account: str, since: datetime, event: Event) -> Card:

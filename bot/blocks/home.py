@@ -5,6 +5,7 @@ from __future__ import annotations
 from bot import support
 from bot.authz import Verdict
 from bot.blocks import kit
+from bot.blocks.connection import disconnect_button
 from bot.blocks.kit import Block
 from bot.blocks.status import Status, main_buttons, status_blocks
 from bot.texts import Texts
@@ -20,7 +21,7 @@ def home(t: Texts, data: Status, *, manages: bool, tag: str, support_at: str = "
     buttons = main_buttons(t, connection)
     if manages:
         buttons.append(kit.button(t.plain("button.settings"), "home_settings"))
-        buttons.append(kit.button(t.plain("button.disconnect"), "home_disconnect"))
+        buttons.append(disconnect_button(t))
     blocks = [
         *status_blocks(t, data, connection),
         kit.actions(*buttons),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bot import support
 from bot.blocks import invoice, kit
-from bot.blocks.connection import problem_key, resume_button
+from bot.blocks.connection import disconnect_button, problem_key, resume_button
 from bot.blocks.digest import counts, paragraphs
 from bot.blocks.invoice import Shown
 from bot.blocks.kit import Block, Card
@@ -48,7 +48,10 @@ def status(t: Texts, data: Status) -> Card:
         return not_connected(t)
     blocks = status_blocks(t, data, connection)
     title = t.md("status.title", account=clean(connection.account_name, 80))
-    return kit.card(title, [*blocks, kit.actions(*main_buttons(t, connection))])
+    buttons = main_buttons(t, connection)
+    if connection.pause is not None:  # the other of the two answers
+        buttons.append(disconnect_button(t))
+    return kit.card(title, [*blocks, kit.actions(*buttons)])
 
 
 def main_buttons(t: Texts, connection: Connection) -> list[Block]:

@@ -401,6 +401,16 @@ def test_where_another_receiver_could_help_that_is_the_first_choice() -> None:
     assert "style" not in element(card, "invoice_retry")
 
 
+def test_the_status_of_a_pause_has_both_answers_that_it_names() -> None:
+    reason = Reason(code="connection.unheard", params={"code": "account_inactive"})
+    paused = overview().model_copy(
+        update={"connection": connection(pause=Pause(since=NOW, reason=reason))}
+    )
+    assert {"pause_resume", "home_disconnect"} <= set(
+        action_ids(status.status(EN, Status(paused, Prefs())))
+    )
+
+
 def test_a_refused_token_can_be_replaced_from_the_status() -> None:
     broken = overview().model_copy(update={"connection": connection(state=ConnectionState.BROKEN)})
     assert action_ids(status.status(EN, Status(broken, Prefs())))[0] == "home_connect"
