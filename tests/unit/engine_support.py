@@ -17,7 +17,7 @@ from sync.model import (
     ParticipantId,
     TagKind,
 )
-from sync.planner import Snapshot
+from sync.planner import Plan, Snapshot
 from sync.sevdesk.models import InvoiceRow, TagRelation
 
 S = InvoiceState
@@ -127,3 +127,8 @@ def snapshot(*rows: InvoiceRow, **changes: Any) -> Snapshot:
         "records": {r.invoice_id: r for r in records},
     }
     return Snapshot(**values | changes)
+
+
+def imported(found: Plan) -> list[str]:
+    """The ids of the invoices that a plan imports, in its order."""
+    return [i.row.id for i in found.imports]
