@@ -1,14 +1,19 @@
-"""Records and strategies for the tests of the Slack side."""
+"""Records and strategies for the tests of the Slack side, and what is looked at in its cards."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from bot.blocks.invoice import Shown
+from bot.blocks.kit import Block, Card
+from bot.texts import LANGUAGES, texts
 from sync.errors import Finding, Kind, Reason
 from sync.model import (
     Attempt,
@@ -25,6 +30,8 @@ from sync.model import (
     TagKind,
     Unexportable,
 )
+from tests.sandbox.slack.validation import validate_message, validate_view
+from tests.sandbox.slack.workspace import texts as all_texts
 
 NOW = datetime(2026, 11, 22, 14, 3, tzinfo=UTC)
 HOSTILE = (
@@ -212,3 +219,49 @@ def overviews(draw: st.DrawFn) -> Overview:
         skipped_total=draw(st.integers(0, 10**6)),
         running=draw(st.booleans()),
     )
+
+
+EN = texts("en")
+LANGUAGE = st.sampled_from(LANGUAGES).map(texts)
+relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def assert_sendable(card: Card) -> None:
+    """Slack takes the card, also as an update, and it does no harm."""
+    payload = {"text": card.text, "blocks": list(card.blocks)}
+    assert validate_message(payload, update=True) == []
+    assert card.text.strip()
+    assert_harmless([card.text, *all_texts(list(card.blocks))])
+
+
+def assert_shown(view: Block) -> None:
+    """Slack takes the modal or the Home tab, and it does no harm."""
+    assert validate_view(view) == []
+    assert_harmless(all_texts(view["blocks"]))
+
+
+def assert_harmless(found: Iterable[str]) -> None:
+    """Nobody is called and no link is smuggled in, and it can be written as JSON."""
+    joined = "\n".join(found)
+    assert "<!channel" not in joined
+    assert "<!here" not in joined
+    assert "<https://evil" not in joined
+    json.dumps(joined).encode()
+
+
+def words(card: Card) -> str:
+    """All that a card says."""
+    return "\n".join([card.text, *all_texts(list(card.blocks))])
+
+
+def action_ids(card: Card) -> list[str]:
+    """The buttons and fields of a card, in their order."""
+    elements = [e for b in card.blocks for e in b.get("elements", [])]
+    elements += [b["accessory"] for b in card.blocks if "accessory" in b]
+    return [e["action_id"] for e in elements if "action_id" in e]
+
+
+def element(card: Card, action_id: str) -> Block:
+    """The button or field of this id."""
+    elements = [e for b in card.blocks for e in b.get("elements", [])]
+    return next(e for e in elements if e.get("action_id") == action_id)
