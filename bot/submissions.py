@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, override
 
@@ -18,7 +18,7 @@ from bot.reasons import in_words, sentence
 from bot.slack import ChannelClosedError, SlackError
 from bot.texts import Mrkdwn, Texts, channel_link, language_of, texts
 from sync.errors import Kind, Reason, SyncError
-from sync.model import Decision, Outcome, ParticipantId
+from sync.model import Connection, Decision, Outcome, ParticipantId
 
 
 class Secret:
@@ -70,12 +70,24 @@ async def _connect(call: Call, token: Secret, channel: str) -> None:
     # Before the first sync can have something to tell, it is known where.
     call.prefs = await _first_prefs(call, channel)
     call.t = texts(call.prefs.language)
+    before = await service.former(caller.org)
     connection = await service.connect(caller.org, token.reveal(), caller.user)
-    note = await introduce(call)
-    view = modals.connected(call.t, connection.account_name, call.deps.tag, note)
+    found = (await introduce(call), *_cleared(call.t, before, connection))
+    notes = [note for note in found if note]
+    view = modals.connected(call.t, connection.account_name, call.deps.tag, *notes)
     text = call.t.md("connect.done", account=connection.account_name)
-    card = kit.card(text, [kit.section(text)])
+    card = kit.card(text, [kit.section(one) for one in (text, *notes)])
     await call.deps.replies.finish(caller, call.t, view, card)
+
+
+def _cleared(t: Texts, before: Connection | None, now: Connection) -> Iterator[Mrkdwn]:
+    """What belonged to the account before and not to this one, so that it can be entered again."""
+    if before is None or before.account == now.account:
+        return
+    if before.sender is not None and now.sender is None:
+        yield t.md("connect.cleared_sender", sender=str(before.sender))
+    if before.company and not now.company:
+        yield t.md("connect.cleared_company", company=before.company)
 
 
 async def _first_prefs(call: Call, channel: str) -> Prefs:

@@ -59,6 +59,7 @@ class Connecting:
         before = await store.connection()
         connection = await self._save(org, token, account, actor)
         if before is not None and before.account != account.id:
+            await store.forget_contacts()
             await store.release_account(before.account)
         await self._make_sure(org, account.id, former, actor)
         await self._learn_fields(org)
@@ -159,7 +160,11 @@ class Connecting:
 def _renewed(
     before: Connection | None, org: str, account: Account, actor: str, ports: Ports
 ) -> Connection:
-    """The connection after a connect: settings stay, and so do records of the same account."""
+    """The connection after a connect: settings stay, and so do records of the same account.
+
+    Another account is another firm, or looks like one: its invoices must not go out under the
+    Peppol id, or from the company at the access point, of the firm before.
+    """
     now = ports.now()
     if before is None:
         return Connection(
@@ -170,7 +175,8 @@ def _renewed(
             connected_at=now,
         )
     # After a disconnect a heap may have gathered: the first sync asks again before it is sent.
-    same = before.account == account.id and before.state is not ConnectionState.DISCONNECTED
+    known = before.account == account.id
+    same = known and before.state is not ConnectionState.DISCONNECTED
     return before.model_copy(
         update={
             "account": account.id,
@@ -185,5 +191,7 @@ def _renewed(
             "held_invoices": (),
             "trial": False,
             "pause": None,
+            "sender": before.sender if known else None,
+            "company": before.company if known else "",
         }
     )

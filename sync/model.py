@@ -121,6 +121,7 @@ class Attempt(Frozen):
     number: int  # 1, 2, … within the import
     adapter: str
     account: str = ""  # a mark of the access point account it went to (`Vault.marks`)
+    company: str | None = None  # the company there, empty: the configured one; None: not noted
     sender: ParticipantId
     receiver: ParticipantId
     document_type: DocumentType

@@ -50,7 +50,7 @@ class Settler:
         """The access point's answer, as far as it can know of the attempt."""
         if self._is_elsewhere(record):
             return CannotTell(OTHER_ACCOUNT)
-        company = await company_of(self._book)
+        company = await company_of(self._book, record.attempt)
         document = await self._book.store.document(record.document_sha256) or b""
         outcome = await self._ports.access_point.find(submission_of(record, document, company))
         if isinstance(outcome, Absent) and self._is_another_account(record, company):

@@ -17,7 +17,7 @@ from sync.answers import Answers
 from sync.book import Book
 from sync.clock import steady
 from sync.errors import Kind, Reason, StaleRecordError, StoreError, SyncError
-from sync.model import Attempt, InvoiceRecord, InvoiceState
+from sync.model import Attempt, ConnectionState, InvoiceRecord, InvoiceState
 from sync.peppol.access_point import NotTaken, Submission, SubmitOutcome, Unknown
 from sync.ports import Ports
 from sync.store.records import NotDurableError
@@ -92,7 +92,7 @@ class Submitter:
             await self._book.write(record, again.model_copy(update={"refetch": True, "hold": ""}))
             return
         # Whatever can fail is read before the claim: after it, only an answer settles it.
-        company = await company_of(self._book)
+        company = await self._company(record)
         try:
             claimed = await self._claim(record, company)
         except NotDurableError as error:
@@ -145,6 +145,17 @@ class Submitter:
             raise StaleRecordError("the attempt is settled")
         return record
 
+    async def _company(self, record: InvoiceRecord) -> str:
+        """The organisation's own company. Raises `StaleRecordError` where the invoice's account is
+        not connected any more: another account's company is not the one to send it from.
+        """
+        connection = await self._book.store.connection()
+        if connection is None or connection.state is ConnectionState.DISCONNECTED:
+            raise StaleRecordError("nobody is connected any more")
+        if connection.account != record.account:
+            raise StaleRecordError("another account is connected")
+        return connection.company
+
     async def _claim(self, record: InvoiceRecord, company: str) -> InvoiceRecord:
         if not (record.sender and record.receiver and record.document_type):
             raise ValueError("a ready invoice has no addresses")
@@ -154,6 +165,7 @@ class Submitter:
             number=record.attempts + 1,
             adapter=self._ports.access_point.capabilities.name,
             account=self._ports.account(company)[0],
+            company=company,
             sender=record.sender,
             receiver=record.receiver,
             document_type=record.document_type,
@@ -182,8 +194,13 @@ class Submitter:
             )
 
 
-async def company_of(book: Book) -> str:
-    """The organisation's own company at the provider; empty: the configured one."""
+async def company_of(book: Book, attempt: Attempt | None) -> str:
+    """The company at the provider that an attempt went from; empty: the configured one.
+
+    Of an attempt that does not say it, it is the organisation's own one as of now.
+    """
+    if attempt is not None and attempt.company is not None:
+        return attempt.company
     connection = await book.store.connection()
     return connection.company if connection else ""
 

@@ -89,16 +89,15 @@ def checking(t: Texts) -> Block:
     return message(t, "connect.title", t.md("connect.checking"), callback_id="checking")
 
 
-def connected(t: Texts, account: str, tag: str, note: Mrkdwn | None) -> Block:
-    """It worked: the account's name, and what happens next."""
+def connected(t: Texts, account: str, tag: str, *notes: Mrkdwn) -> Block:
+    """It worked: the account's name, what happens next, and what else is to be known."""
     name = clean(account, 80)
     blocks = [
         kit.alert(t.plain("connect.done_alert"), "success"),
         kit.section(t.md("connect.done", account=name)),
         kit.section(t.md("intro.next", tag=tag)),
     ]
-    if note:
-        blocks.append(kit.section(note))
+    blocks.extend(kit.section(note) for note in notes)
     return kit.modal("closed", t.plain("connect.title"), blocks, close=t.plain("button.close"))
 
 

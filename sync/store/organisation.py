@@ -251,6 +251,15 @@ class Organisation:
         """Remember a person's choice."""
         await self._exact.hset(self.keys.receivers, contact_id, str(participant))
 
+    async def forget_contacts(self) -> None:
+        """Another account is connected: what was known by the ids of the one before means nothing.
+
+        Two installations of sevDesk may use one id.
+        """
+        keys = self.keys
+        caches = (keys.cache("peppol_fields"), keys.cache("peppol_ids"))
+        await self._redis.unlink(keys.contacts, keys.receivers, keys.tag_names, *caches)
+
     async def tag_names(self) -> dict[str, str]:
         """Names of tags by sevDesk id."""
         return dict(await self._redis.hgetall(self.keys.tag_names))

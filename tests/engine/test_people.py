@@ -10,13 +10,20 @@ import pytest
 
 from sync.connecting import AccountTakenError
 from sync.errors import StaleRecordError, StoreError
-from sync.model import ConnectionState, EventKind, InvoiceState, Outcome, TagKind
-from sync.peppol.access_point import Find
+from sync.model import (
+    ConnectionState,
+    EventKind,
+    InvoiceState,
+    Outcome,
+    ParticipantId,
+    TagKind,
+)
+from sync.peppol.access_point import Find, FindOutcome, Submission
 from sync.sending import Sender
 from sync.sevdesk.errors import ForbiddenError, UnauthorizedError, UnavailableError
 from sync.source import NotConnectedError
 from sync.store.keys import ORGS, Keys, account_owner
-from sync.store.organisation import ERASED, organisations
+from sync.store.organisation import ERASED, Organisation, organisations
 from tests.engine.access_point import Behaviour
 from tests.engine.crash import Process
 from tests.engine.sevdesk import Fault
@@ -586,3 +593,100 @@ async def test_a_stale_transition_is_refused(world: World, engine: Engine) -> No
     await store.records.put(old)
     with pytest.raises(StaleRecordError):
         await store.records.put(old)
+
+
+# ---- another account ------------------------------------------------------------------------
+
+OWN = ParticipantId(scheme="0204", value="991-01234-44")
+
+
+async def with_own_settings(engine: Engine) -> None:
+    await engine.service.configure(ORG, ME, ask_before_sending=True, sender=OWN, company="c9")
+
+
+@pytest.mark.parametrize("disconnected", [False, True])
+async def test_another_account_is_not_sent_from_as_the_firm_before(
+    world: World, engine: Engine, disconnected: bool
+) -> None:
+    world.add_account("200", "other-token")
+    await with_own_settings(engine)
+    if disconnected:
+        await engine.service.disconnect(ORG, ME)
+    after = await engine.service.connect(ORG, "other-token", ME)
+    assert (after.sender, after.company) == (None, "")
+    assert after.ask_before_sending is True, "this is not about the firm"
+
+
+@pytest.mark.parametrize("disconnected", [False, True])
+async def test_the_same_account_keeps_its_sender_and_company(
+    engine: Engine, disconnected: bool
+) -> None:
+    await with_own_settings(engine)
+    if disconnected:
+        await engine.service.disconnect(ORG, ME)
+    after = await engine.service.connect(ORG, "good-token", ME)
+    assert (after.sender, after.company) == (OWN, "c9")
+
+
+async def test_what_was_known_of_the_contacts_of_another_account_is_forgotten(
+    world: World, engine: Engine
+) -> None:
+    """Another installation of sevDesk may use the same ids."""
+    world.add_account("200", "other-token")
+    await with_one(world, engine)
+    store = engine.ports.organisation(ORG)
+    await store.put_receiver("c1", RECEIVER)
+    assert await store.contact("c1") is not None
+    await engine.service.connect(ORG, "good-token", ME)
+    assert await store.contact("c1") is not None, "the same account"
+    await engine.service.connect(ORG, "other-token", ME)
+    assert await store.contact("c1") is None
+    assert await store.receiver("c1") is None
+
+
+async def test_an_attempt_is_looked_for_at_the_company_that_it_went_from(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the organisation has another one by then."""
+    world.add_account("200", "other-token")
+    engine.ports.account = lambda company: (f"mark of {company}",)
+    await engine.service.configure(ORG, ME, ask_before_sending=False, sender=None, company="c9")
+    world.provider.script = [Behaviour.LOST_ACCEPTED]
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    asked: list[str] = []
+    find = engine.ports.access_point.find
+
+    async def noted(submission: Submission) -> FindOutcome:
+        asked.append(submission.company)
+        return await find(submission)
+
+    monkeypatch.setattr(engine.ports.access_point, "find", noted)
+    await engine.service.connect(ORG, "other-token", ME)
+    await settled(world, engine)
+    assert set(asked) == {"c9"}
+    assert (await record(engine, "1")).state is S.SENT
+
+
+async def test_nothing_leaves_from_the_company_of_another_account(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody replaces the account between the look at it and the claim."""
+    world.add_account("200", "other-token")
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    document = Organisation.document
+
+    async def replaced_first(self: Organisation, sha256: str) -> bytes | None:
+        if sha256 and (await record(engine, "1")).state is S.READY:
+            monkeypatch.setattr(Organisation, "document", document)
+            await engine.connecting.connect(ORG, "other-token", ME)
+        return await document(self, sha256)
+
+    monkeypatch.setattr(Organisation, "document", replaced_first)
+    await settled(world, engine)
+    assert world.provider.requests == Counter()
+    found = await record(engine, "1")
+    assert found.reason is not None
+    assert (found.state, found.reason.code) == (S.WITHDRAWN, "withdrawn.account_replaced")

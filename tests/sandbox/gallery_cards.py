@@ -82,7 +82,7 @@ def connect_missing(t: Texts) -> Shot:
 
 @picture(Chapter.FIRST, "Connected", "The token works and is stored.")
 def connected(t: Texts) -> Shot:
-    return View(modals.connected(t, data.COMPANY, data.TAG, None))
+    return View(modals.connected(t, data.COMPANY, data.TAG))
 
 
 @picture(

@@ -109,13 +109,19 @@ class FakeService:
     async def connect(self, org: str, token: str, actor: str) -> Connection:
         account = await self.check_token(org, token)
         self.tokens.append(token)
-        self.now_connected = Connection(
-            org=org,
-            account=account.id,
-            account_name=account.name,
-            connected_by=actor,
-            connected_at=now(),
+        before, self.now_connected = (
+            self.now_connected,
+            Connection(
+                org=org,
+                account=account.id,
+                account_name=account.name,
+                connected_by=actor,
+                connected_at=now(),
+            ),
         )
+        if before is not None and before.account == account.id:
+            kept = {"sender": before.sender, "company": before.company}
+            self.now_connected = self.now_connected.model_copy(update=kept)
         return self.now_connected
 
     async def connection(self, org: str) -> Connection | None:

@@ -13,7 +13,7 @@ from bot import export
 from bot.prefs import Details
 from bot.texts import texts
 from sync.errors import StoreError
-from sync.model import AuditEntry, InvoiceState
+from sync.model import AuditEntry, InvoiceState, ParticipantId
 from sync.sevdesk.errors import ForbiddenError, UnavailableError
 from tests.scenarios.conftest import ORG, Surface
 from tests.scenarios.fake_service import TOKEN
@@ -87,6 +87,24 @@ async def test_a_second_connect_offers_to_replace_the_account(connected: Surface
     await connected.command("/sevdesk connect")
     assert "Nordwind &amp; Söhne GmbH" in connected.slack.modal("admin").all_text
     assert connected.slack.modal("admin").callback_id == "connect"
+
+
+async def test_another_account_says_what_it_clears(connected: Surface) -> None:
+    now = connected.service.now_connected
+    assert now is not None
+    sender = ParticipantId(scheme="0204", value="991-01234-44")
+    former = {"account": "2", "sender": sender, "company": "c<9>"}
+    connected.service.now_connected = now.model_copy(update=former)
+    view = await connected.connect()
+    assert "eigene Peppol-ID 0204:991-01234-44 aus den Einstellungen entfernt" in view.all_text
+    assert "Firma c&lt;9&gt; beim Zugangspunkt aus den Einstellungen entfernt" in view.all_text
+
+
+async def test_the_same_account_clears_nothing(connected: Surface) -> None:
+    now = connected.service.now_connected
+    assert now is not None
+    connected.service.now_connected = now.model_copy(update={"company": "c9"})
+    assert "entfernt" not in (await connected.connect()).all_text
 
 
 async def test_text_after_connect_is_refused_and_logged_nowhere(
