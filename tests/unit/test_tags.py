@@ -96,8 +96,8 @@ def test_tags_by_hand(present: tuple[bool, ...], column: str, cell: str) -> None
 HALF_A_MINUTE = timedelta(seconds=30)
 
 
-def verdict(found: InvoiceRecord, *present: TagKind, removes: bool = True) -> Judgement:
-    return judge(found, frozenset(present), NOW, removes=removes)
+def verdict(found: InvoiceRecord, *present: TagKind, **how: bool) -> Judgement:
+    return judge(found, frozenset(present), NOW, **how)
 
 
 def test_of_several_tags_the_strongest_counts() -> None:
@@ -209,3 +209,39 @@ def test_a_tag_under_a_send_under_way_is_noted_once(seen: bool, expected: Verdic
 def test_an_untagged_invoice_under_way_keeps_what_it_had() -> None:
     assert verdict(record(S.SUBMITTED)) == Judgement(Verdict.NOTHING, T.UPLOADED)
     assert verdict(record(S.SENT)) == Judgement(Verdict.REEXPORT, T.SENT)
+
+
+@pytest.mark.parametrize(
+    ("state", "tag", "expected"),
+    [
+        (S.SENT, T.UPLOADED, Verdict.NOTHING),
+        (S.SENT, T.FAILED, Verdict.NOTHING),
+        (S.SENT, T.SENT, Verdict.REEXPORT),
+        (S.FAILED, T.UPLOADED, Verdict.NOTHING),
+        (S.FAILED, T.FAILED, Verdict.REEXPORT),
+        (S.BLOCKED, T.UPLOADED, Verdict.REEXPORT),
+    ],
+)
+def test_tags_that_are_older_than_the_result_are_not_missed(
+    state: InvoiceState, tag: TagKind, expected: Verdict
+) -> None:
+    assert verdict(record(state, tag=tag)) == Judgement(expected, tag)
+
+
+@pytest.mark.parametrize(("proven", "expected"), [(False, Verdict.NOTHING), (True, Verdict.SEEN)])
+def test_a_list_that_may_be_older_than_our_write_proves_nothing(
+    proven: bool, expected: Verdict
+) -> None:
+    fresh = record(S.SENT, tagged_at=NOW, tag_seen=False)
+    assert verdict(fresh, T.SENT, proven=proven) == Judgement(expected, T.SENT)
+
+
+def test_under_a_send_the_known_tag_counts_before_a_stronger_one() -> None:
+    found = record(S.SUBMITTED, tag=T.UPLOADED, tag_seen=False)
+    assert verdict(found, T.UPLOADED, T.FAILED) == Judgement(Verdict.SEEN, T.UPLOADED)
+
+
+def test_a_tag_that_was_left_by_a_repair_was_not_seen_yet() -> None:
+    named = record(tag_seen=False, tag_relation="r-1")
+    assert tags.was_seen(named)
+    assert not tags.was_seen(named.model_copy(update={"tag_left": True}))
