@@ -15,6 +15,7 @@ from aiohttp import web
 from bot.app import Bot
 from bot.notifier import Notifier
 from bot.settings import BotSettings
+from sync.model import SyncRun
 from sync.settings import Provider
 from sync.store.redis import Clients
 from sync.vault import Vault
@@ -24,6 +25,7 @@ from tests.scenarios.causes import CAUSES
 from tests.scenarios.fake_service import TOKEN, FakeService
 from tests.scenarios.story import Scene, documented, play
 from tests.scenarios.ways import SAMPLES, WAYS
+from tests.unit.bot_support import NOW, record
 
 SECRET = "signing-secret-of-the-tests"
 BOT_TOKEN = "xoxb-token-of-the-tests"
@@ -180,3 +182,29 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             providers = {str(getattr(value, "provider", value)) for value in values}
             if providers & {"e-invoice-be", "phoss-ap"}:
                 item.add_marker(pytest.mark.slow)
+
+
+def finished(run_id: str = "run1", *, imported: int = 3, **changes: object) -> SyncRun:
+    """A run that ended, with so many imports."""
+    run = SyncRun(
+        id=run_id,
+        org=ORG,
+        started_at=NOW,
+        finished_at=NOW,
+        seen=imported,
+        to_import=imported,
+        imported=imported,
+    )
+    return run.model_copy(update=changes)
+
+
+def posts(surface: Surface) -> list[Message]:
+    """Everything in the channel after the introduction, threads left out."""
+    return surface.slack.messages("invoices", replies=False)[1:]
+
+
+async def failure(surface: Surface, **changes: object) -> Message:
+    """The message about an invoice that failed outside a sync."""
+    surface.service.add(record(run="", **changes))
+    await surface.notify()
+    return posts(surface)[-1]

@@ -13,8 +13,7 @@ from bot.prefs import Notify
 from bot.slack import SlackError
 from sync import delivery
 from sync.model import InvoiceRecord, InvoiceState
-from tests.sandbox.slack.workspace import Message
-from tests.scenarios.conftest import ORG, Surface
+from tests.scenarios.conftest import ORG, Surface, posts
 from tests.unit.bot_support import NOW, record
 
 S = InvoiceState
@@ -28,11 +27,6 @@ def failed(number: int, contact: str = "Nordlicht GmbH") -> InvoiceRecord:
     """With a message of its own, as in a sync with few failures."""
     name = {"invoice_id": str(number), "number": f"RE-{number}", "run": f"run{number}"}
     return record(contact_name=contact, **name)
-
-
-def posts(told: Surface) -> list[Message]:
-    """Everything in the channel after the introduction, threads left out."""
-    return told.slack.messages("invoices", replies=False)[1:]
 
 
 def curse(told: Surface, kind: str = "error", code: str = "internal_error", **more: str) -> None:
