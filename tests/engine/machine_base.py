@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant
 from structlog.typing import EventDict
 
-from sync import delivery
-from sync.model import ConnectionState, TagKind
+from sync.model import ConnectionState
 from sync.peppol.access_point import Webhook
 from sync.polling import Poller
 from tests.engine.crash import Crash, Process
@@ -97,7 +96,7 @@ class Base(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stored = Stored()
-        self.allowed: dict[str, int] = {}  # how often an invoice may have been accepted
+        self.clicked: Counter[str] = Counter()  # so often more than imported it may be accepted
         self.arrived: set[str] = set()  # invoices of which a person said so
         self.contradicted: set[str] = set()  # attempts of which the access point told two ends
         self.again: Counter[str] = Counter()  # how often an invoice may have been imported again
@@ -136,26 +135,18 @@ class Base(RuleBasedStateMachine):
     def wanted_again(self, *invoices: str) -> None:
         """A person took off the last tag of these, or said that they did."""
         self.again.update(invoices)
-        self.asked_for(*invoices)
 
-    def asked_for(self, *invoices: str) -> None:
-        """A person wants these sent once more than they were, or twice.
+    def asked_for(self, invoice: str) -> None:
+        """By a click, a person wants this import accepted once more than it was."""
+        accepted = self.world.provider.accepted(f"RE-{invoice}")
+        beyond = accepted + 1 - self.imported(invoice)
+        self.clicked[invoice] = max(self.clicked[invoice], beyond)
 
-        Who removes the tags of what failed and clicks "retry" as well gets both where the first
-        of them fails again: the tag of that failure is the one that was removed.
-        """
-        for invoice in invoices:
-            accepted = self.world.provider.accepted(f"RE-{invoice}")
-            wishes = 1 + self._is_wanted_otherwise(invoice)
-            self.allowed[invoice] = max(self.allowed.get(invoice, 1), accepted + wishes)
-
-    def _is_wanted_otherwise(self, invoice: str) -> bool:
-        """Whether a retry is under way of what failed before, and its tags are removed."""
+    def imported(self, invoice: str) -> int:
+        """How often it was."""
         self.look()
         found = self.stored.records.get(invoice)
-        if found is None or found.state not in delivery.BY_ITSELF:
-            return False
-        return found.tag is TagKind.FAILED and not self.world.sevdesk.kinds(invoice)
+        return found.generation if found else 0
 
     def _state(self) -> ConnectionState | None:
         found = self.do(self.engine.service.connection(ORG))
