@@ -43,5 +43,6 @@ lock: ## exact versions and hashes of everything that runs in production
 mutation: ## whether the tests notice when the state machine, the planner or the tags are wrong
 	for core in delivery planner tags; do \
 	  $(RUN) python -m tests.mutation.mutate sync/$$core.py \
-	    tests/unit/test_delivery_*.py tests/unit/test_planner_*.py tests/unit/test_tags.py || exit 1; \
+	    tests/unit/test_delivery_*.py tests/unit/test_planner_*.py tests/unit/test_tags.py \
+	    tests/unit/test_listening.py || exit 1; \
 	done

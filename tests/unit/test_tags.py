@@ -96,8 +96,10 @@ def test_tags_by_hand(present: tuple[bool, ...], column: str, cell: str) -> None
 HALF_A_MINUTE = timedelta(seconds=30)
 
 
-def verdict(found: InvoiceRecord, *present: TagKind, **how: bool) -> Judgement:
-    return judge(found, frozenset(present), NOW, **how)
+def verdict(
+    found: InvoiceRecord, *present: TagKind, removes: bool = True, proven: bool = False
+) -> Judgement:
+    return judge(found, frozenset(present), NOW, removes=removes, proven=proven)
 
 
 def test_of_several_tags_the_strongest_counts() -> None:
