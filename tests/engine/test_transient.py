@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from sync.errors import SyncError
+from sync.errors import StaleRecordError, StoreError, SyncError
 from sync.model import InvoiceState, TagKind
 from sync.peppol.access_point import Find
 from sync.sevdesk.errors import (
@@ -16,10 +16,14 @@ from sync.sevdesk.errors import (
     UnavailableError,
     WriteUnconfirmedError,
 )
+from sync.store.keys import ORGS
+from sync.store.organisation import organisations
 from tests.engine.access_point import Behaviour
+from tests.engine.crash import Process
 from tests.engine.sevdesk import Fault
 from tests.engine.world import (
     ORG,
+    POLL,
     Engine,
     S,
     World,
@@ -27,6 +31,7 @@ from tests.engine.world import (
     inconsistencies,
     record,
     settled,
+    with_one,
 )
 
 T = TagKind
@@ -169,3 +174,69 @@ async def test_a_delivery_that_never_ends_is_told_once_and_not_asked_about_for_e
     assert (found.state, found.overdue, found.next_at) == (S.SUBMITTED, True, None)
     entries = [e async for e in engine.service.audit(ORG)]
     assert [e.action for e in entries].count("overdue") == 1
+
+
+# ---- the store in trouble -----------------------------------------------------------------
+
+
+async def test_a_store_that_fails_at_any_write_loses_nothing(world: World, engine: Engine) -> None:
+    world.sevdesk.add_invoice("1")
+    for number in range(1, 40):
+        process = Process()
+        seen = 0
+
+        async def fail_once(name: str, number: int = number) -> None:
+            nonlocal seen
+            seen += name.startswith("store")
+            if seen == number and name.startswith("store"):
+                seen += 1
+                raise StoreError("the disk is full", code="store.refused")
+
+        process.before = fail_once
+        flaky = world.engine(process)
+        world.sevdesk.untag("Invoice", "1")
+        for _ in range(6):
+            try:
+                await settled(world, flaky, minutes=6)
+            except StoreError:
+                await world.after_a_crash()
+        found = await record(engine, "1")
+        assert (found.state, world.provider.accepted("RE-1")) == (S.SENT, found.generation)
+        assert world.sevdesk.kinds("1") == [T.SENT]
+        assert await inconsistencies(engine) == []
+    assert (await record(engine, "1")).generation >= 39
+
+
+async def test_a_drain_survives_a_store_that_does_not_answer(world: World, engine: Engine) -> None:
+    async def down(name: str) -> None:
+        raise StoreError("no answer")
+
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    process = Process()
+    process.before = down
+    broken = world.engine(process)
+    await broken.work()
+    world.clock.forward(POLL)
+    await settled(world, engine)
+    assert (await record(engine, "1")).state is S.SENT
+
+
+async def test_an_organisation_that_the_list_forgot_is_on_it_after_a_poll(
+    world: World, engine: Engine
+) -> None:
+    """The list is on another node of a cluster; a fail-over there may lose the entry."""
+    clients = engine.ports.clients
+    await clients.exact.execute_command("SREM", ORGS, ORG)
+    assert ORG not in await organisations(clients)
+    await engine.poll()
+    assert ORG in await organisations(clients)
+
+
+async def test_a_stale_transition_is_refused(world: World, engine: Engine) -> None:
+    await with_one(world, engine, Behaviour.REJECTED)
+    store = engine.ports.organisation(ORG)
+    old = await record(engine, "1")
+    await store.records.put(old)
+    with pytest.raises(StaleRecordError):
+        await store.records.put(old)

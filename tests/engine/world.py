@@ -35,7 +35,7 @@ from sync.service import Service
 from sync.store.keys import Keys
 from sync.store.redis import Clients
 from sync.vault import Vault
-from tests.engine.access_point import AccessPointStandIn, Provider
+from tests.engine.access_point import AccessPointStandIn, Behaviour, Provider
 from tests.engine.crash import Process, crashing
 from tests.engine.sevdesk import SevdeskAccount, SevdeskStandIn
 from tests.engine.stored import Stored, read
@@ -292,3 +292,10 @@ async def inconsistencies(engine: Engine, org: str = ORG) -> list[str]:
 
 def active(found: Connection) -> bool:
     return found.state is ConnectionState.ACTIVE
+
+
+async def with_one(world: World, engine: Engine, *script: Behaviour, xml: bytes = b"ok") -> None:
+    """One invoice goes its way, while the access point answers by the script."""
+    world.provider.script = list(script)
+    world.sevdesk.add_invoice("1", xml=xml)
+    await settled(world, engine)
