@@ -283,3 +283,18 @@ async def test_a_number_leads_to_the_newest_invoice_that_has_it(
     found = await engine.service.by_number(ORG, "re-7")
     assert found is not None
     assert (found.invoice_id, found.state) == ("2", S.FAILED)
+
+
+async def test_a_number_leads_to_no_invoice_that_has_another_one_by_now(
+    world: World, engine: Engine
+) -> None:
+    """Two drafts were given each other's numbers before they were sent again."""
+    for invoice_id in ("1", "2"):
+        world.sevdesk.add_invoice(invoice_id, xml=b"blocked")
+    await world.run_for(engine, minutes=6)
+    book = Book(engine.ports, ORG)
+    for invoice_id, number in (("1", "RE-3"), ("2", "RE-1")):
+        before = await record(engine, invoice_id)
+        await book.write(before, before.model_copy(update={"number": number}))
+    found = [await engine.service.by_number(ORG, number) for number in ("RE-1", "RE-2", "RE-3")]
+    assert [one.invoice_id if one else None for one in found] == ["2", None, "1"]

@@ -8,7 +8,7 @@
 -- Returns the new version, or -1 if the record is not at the expected version, or would be new
 -- to an organisation without a connection.
 local prefix, id = ARGV[1], ARGV[2]
-local old = redis.call('HMGET', KEYS[1], 'v', 's', 'r')
+local old = redis.call('HMGET', KEYS[1], 'v', 's', 'r', 'n')
 local version = old[1] or '0'
 if version ~= ARGV[3] then return -1 end
 -- Nothing begins for an organisation that was erased meanwhile.
@@ -22,7 +22,7 @@ end
 
 local state, run = ARGV[4], ARGV[5]
 local next_version = tonumber(version) + 1
-redis.call('HSET', KEYS[1], 'v', next_version, 's', state, 'r', run, 'd', ARGV[6])
+redis.call('HSET', KEYS[1], 'v', next_version, 's', state, 'r', run, 'n', ARGV[9], 'd', ARGV[6])
 redis.call('SADD', prefix .. 'invs', id)
 
 if old[2] ~= state then
@@ -60,9 +60,15 @@ if ARGV[14] == '' then
 else
   redis.call('ZADD', prefix .. 'noticed', ARGV[14], id)
 end
--- A number leads to the newest import that has it, not to the last one that changed.
-if ARGV[9] ~= '' and (version == '0' or redis.call('HEXISTS', prefix .. 'numbers', ARGV[9]) == 0) then
-  redis.call('HSET', prefix .. 'numbers', ARGV[9], id)
+-- A number leads to the newest import that has it, not to the last one that changed; and not to one
+-- that has another number by now.
+local numbers, renamed = prefix .. 'numbers', old[4] and old[4] ~= ARGV[9]
+if renamed and redis.call('HGET', numbers, old[4]) == id then
+  redis.call('HDEL', numbers, old[4])
+end
+if ARGV[9] ~= ''
+  and (version == '0' or renamed or redis.call('HEXISTS', numbers, ARGV[9]) == 0) then
+  redis.call('HSET', numbers, ARGV[9], id)
 end
 if ARGV[10] ~= '' then redis.call('XADD', prefix .. 'events', '*', 'd', ARGV[10]) end
 if ARGV[11] ~= '' then redis.call('XADD', prefix .. 'audit', '*', 'd', ARGV[11]) end
