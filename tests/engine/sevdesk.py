@@ -9,6 +9,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from sync.model import TagKind
 from sync.sevdesk.errors import (
@@ -340,3 +343,19 @@ def _found(account: SevdeskAccount, invoice_id: str) -> Invoice:
 
 
 type Open = Callable[[str], Awaitable[SevdeskStandIn]]
+
+
+def during(
+    monkeypatch: pytest.MonkeyPatch, call: str, act: Callable[[], Awaitable[object]]
+) -> None:
+    """Do something once, while sevDesk is answering `call`."""
+    original, left = getattr(SevdeskStandIn, call), [act]
+
+    async def interrupted(self: SevdeskStandIn, *args: Any) -> Any:
+        answer = await original(self, *args)
+        if left:
+            self._accounts[next(iter(self._accounts))].clock.forward(timedelta(seconds=1))  # type: ignore[attr-defined]
+            await left.pop()()
+        return answer
+
+    monkeypatch.setattr(SevdeskStandIn, call, interrupted)

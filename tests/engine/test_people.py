@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from sync.model import EventKind, InvoiceState, Outcome, TagKind
 from sync.peppol.access_point import Find
 from sync.sending import Sender
+from sync.store.keys import Keys
 from tests.engine.access_point import Behaviour
 from tests.engine.world import (
     ME,
@@ -261,3 +263,74 @@ async def test_a_persons_sync_that_died_is_told_as_interrupted(
     assert run is not None
     assert run.error is not None
     assert (run.trigger, run.error.code) == (ME, "sync.interrupted")
+
+
+# ---- nobody is left alone -----------------------------------------------------------------
+
+
+async def test_a_delivery_that_nobody_can_confirm_can_be_ended_by_a_person(
+    world: World, engine: Engine
+) -> None:
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=49)
+    assert (await record(engine, "1")).overdue
+    await engine.service.arrived(ORG, "1", ME)
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.sevdesk.kinds("1") == [T.SENT]
+
+
+async def test_what_is_on_its_way_cannot_be_ended_by_a_person(world: World, engine: Engine) -> None:
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=2)
+    for wish in (engine.service.arrived, engine.service.send_again):
+        assert (await wish(ORG, "1", ME)).outcome is Outcome.NOT_POSSIBLE
+    assert (await record(engine, "1")).state is S.SUBMITTED
+
+
+async def test_a_person_can_send_again_what_was_never_reported_as_delivered(
+    world: World, engine: Engine
+) -> None:
+    world.provider.otherwise = Behaviour.PENDING
+    world.provider.polls = 10_000
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=49)
+    world.provider.otherwise = Behaviour.DELIVERED
+    assert (await engine.service.send_again(ORG, "1", ME)).outcome is Outcome.STARTED
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.provider.requests["RE-1"] == 2
+
+
+# ---- impatience ---------------------------------------------------------------------------
+
+
+async def test_fifty_who_ask_for_a_sync_at_once_start_one(world: World, engine: Engine) -> None:
+    """Each of them would wait for the others in a place of its own, of the few that there are."""
+    webs = [world.engine() for _ in range(5)]
+    found = await asyncio.gather(
+        *(web.service.sync_now(ORG, f"U{i}") for i in range(10) for web in webs)
+    )
+    assert sum(run is not None for run in found) == 1
+    assert sum(len(web.jobs.syncs) for web in webs) == 1
+
+
+async def test_a_sync_can_be_asked_for_again_when_the_last_one_is_over(engine: Engine) -> None:
+    for _ in range(2):
+        assert await engine.service.sync_now(ORG, ME) is not None
+        await engine.poll(trigger=ME)
+
+
+async def test_a_sync_whose_job_was_lost_can_be_asked_for_again(
+    world: World, engine: Engine
+) -> None:
+    await engine.service.sync_now(ORG, ME)
+    redis: Any = engine.ports.clients.redis
+    assert 0 < await redis.ttl(f"{Keys(ORG).prefix}asked") <= 30

@@ -26,8 +26,7 @@ from sync.store.organisation import Organisation
 from sync.store.records import Records
 from sync.syncing import Round
 from tests.engine.crash import Process
-from tests.engine.sevdesk import Fault, SevdeskAccount, SevdeskStandIn
-from tests.engine.test_races import during
+from tests.engine.sevdesk import Fault, SevdeskAccount, SevdeskStandIn, during
 from tests.engine.world import ME, ORG, Engine, World, connection, inconsistencies, record
 from tests.unit.engine_support import attempt
 from tests.unit.engine_support import record as record_in

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from sync.model import TagKind
+from sync.model import ConnectionState, TagKind
 from sync.sevdesk.errors import UnavailableError
 from tests.engine.access_point import Behaviour
 from tests.engine.sevdesk import Fault
@@ -276,3 +276,57 @@ async def test_the_same_tag_twice_is_put_right(world: World, engine: Engine) -> 
     world.sevdesk.tag("Invoice", "1", "xTool-Peppol-Sent")
     await settled(world, engine)
     assert world.sevdesk.kinds("1") == [T.SENT]
+
+
+# ---- one of several tags is deleted -----------------------------------------------------
+
+
+async def test_deleting_one_of_three_tags_sends_nothing_again(world: World, engine: Engine) -> None:
+    """Most invoices keep another tag, yet nobody took five tags off by hand."""
+    for i in range(5):
+        world.sevdesk.add_invoice(f"{i}")
+    await world.run_for(engine, minutes=11)
+    for i in range(10, 20):
+        world.sevdesk.add_invoice(f"{i}", xml=b"blocked")
+    await world.run_for(engine, minutes=11)
+    before = dict(world.provider.requests)
+    world.sevdesk.delete_tag("xTool-Peppol-Sent")
+    await world.run_for(engine, minutes=16)
+    assert dict(world.provider.requests) == before
+    assert (await connection(engine)).state is ConnectionState.HELD
+
+
+# ---- corrected while it waits -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wish", ["send", "send all"])
+async def test_an_invoice_that_was_corrected_while_it_waited_is_sent_as_it_is_now(
+    world: World, engine: Engine, wish: str
+) -> None:
+    await engine.service.configure(ORG, ME, ask_before_sending=True, sender=None, company="")
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=6)
+    assert (await record(engine, "1")).state is S.WAITING
+    world.sevdesk.edit("1")
+    await world.run_for(engine, minutes=6)
+    if wish == "send":
+        await engine.service.send(ORG, "1", ME)
+    else:
+        await engine.service.send_all(ORG, ME)
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    (taken,) = world.provider.taken.values()
+    assert taken.submission.document == b"document of ok 2"
+
+
+async def test_an_invoice_that_did_not_change_while_it_waited_is_not_read_again(
+    world: World, engine: Engine
+) -> None:
+    await engine.service.configure(ORG, ME, ask_before_sending=True, sender=None, company="")
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, minutes=16)
+    world.sevdesk.calls.clear()
+    await engine.service.send(ORG, "1", ME)
+    await engine.work()
+    assert (await record(engine, "1")).state is S.SENT
+    assert world.sevdesk.calls.keys() <= {"add_tag", "remove_tag_relation"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -20,13 +21,15 @@ from sync.store.keys import ORGS
 from sync.store.organisation import organisations
 from tests.engine.access_point import Behaviour
 from tests.engine.crash import Process
-from tests.engine.sevdesk import Fault
+from tests.engine.sevdesk import Fault, SevdeskStandIn
 from tests.engine.world import (
+    ME,
     ORG,
     POLL,
     Engine,
     S,
     World,
+    connection,
     events,
     inconsistencies,
     record,
@@ -240,3 +243,34 @@ async def test_a_stale_transition_is_refused(world: World, engine: Engine) -> No
     await store.records.put(old)
     with pytest.raises(StaleRecordError):
         await store.records.put(old)
+
+
+# ---- no silence ---------------------------------------------------------------------------
+
+
+async def test_a_mistake_in_a_sync_is_told_as_well(
+    world: World, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mistaken(self: SevdeskStandIn) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SevdeskStandIn, "tag_relations", mistaken)
+    run = await engine.poll(trigger=ME)
+    assert run is not None
+    assert run.error is not None
+    assert run.error.code == "internal"
+    found = await connection(engine)
+    assert (found.failures, found.last_error) == (1, run.error)
+
+
+async def test_an_access_point_that_loses_every_answer_is_told_once(
+    world: World, engine: Engine
+) -> None:
+    """It is certain each time that it has nothing, and nothing ever comes of it."""
+    world.provider.otherwise = Behaviour.LOST_NOT_TAKEN
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await world.run_for(engine, hours=3)
+    assert (await record(engine, "1")).overdue
+    entries = [e async for e in engine.service.audit(ORG)]
+    assert [e.action for e in entries].count("overdue") == 1
