@@ -16,7 +16,7 @@ import pytest
 from tests.faults.processes import Launcher
 from tests.faults.traps import SPRUNG
 from tests.faults.world import LOOK_AT_ALL, Tenant, World, open_world, register_receivers
-from tests.sandbox.access_points import Fault
+from tests.sandbox.access_points import Fault, RecommandStandIn
 
 pytestmark = pytest.mark.faults
 
@@ -71,6 +71,7 @@ BEHAVIOURS = (
     Fault.BUSY,
     Fault.GARBAGE,
 )
+UNKNOWN = ("after:transfer", "after:put:unconfirmed", "before:find")
 LOSING = (Fault.LOST_ANSWER, Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.RESET, Fault.GARBAGE)
 PENDING = 3  # status calls before the end, so that a look-up does not find it delivered already
 PATIENCE = 90.0  # seconds: a cell takes three on an idle machine
@@ -141,6 +142,21 @@ async def test_killed_at_each_point(launcher: Launcher, tmp_path: Path) -> None:
     """Every point once: a third of them with each access point."""
     chosen = {p: cells(p, number)[number::3] for number, p in enumerate(PROVIDERS)}
     await run_all(tmp_path, launcher, chosen)
+
+
+async def test_killed_while_nobody_can_know(launcher: Launcher, tmp_path: Path) -> None:
+    """Recommand has sent it and does not list it yet: that is no proof, so a person is asked."""
+    async with open_world(tmp_path, launcher, "recommand") as world:
+        assert isinstance(world.access_point, RecommandStandIn)
+        tenant = await world.connect()
+        await world.finish_first_sync(tenant)
+        world.access_point.listing = False
+        for cell in zip(
+            UNKNOWN, (Fault.LOST_ANSWER, Fault.ERROR_AFTER, Fault.GARBAGE), strict=True
+        ):
+            await run_cell(world, tenant, *cell)
+        await world.check_promises()
+        await world.check_ends()
 
 
 @pytest.mark.slow
