@@ -55,6 +55,7 @@ class Snapshot:
     complete: bool = True  # no row without even an id
     removes: bool = True  # sevDesk takes tags off; where it does not, several are left alone
     settles_within: timedelta = SETTLES_WITHIN
+    lags_within: timedelta = SETTLES_WITHIN  # as of `sync.tags.judge`
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +267,7 @@ def _judge(
         frozenset(present),
         snapshot.now,
         snapshot.settles_within,
+        lags_within=snapshot.lags_within,
         removes=removes,
         proven=_shows_last_write(record, present),
     )
@@ -304,8 +306,8 @@ def _mass_loss(
             i for i in snapshot.connection.held_invoices if i in wanted and not tags.get(i)
         )
     known = [r for i in wanted if (r := snapshot.records.get(i)) is not None and was_seen(r)]
-    now, settles = snapshot.now, snapshot.settles_within
-    lost = [r for r in known if not tags.get(r.invoice_id) and vanished(r, now, settles)]
+    times = (snapshot.now, snapshot.settles_within, snapshot.lags_within)
+    lost = [r for r in known if not tags.get(r.invoice_id) and vanished(r, *times)]
     if _is_most(len(lost), len(known)):
         return tuple(r.invoice_id for r in lost)
     of_kind = Counter(r.tag for r in known)

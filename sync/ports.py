@@ -203,3 +203,11 @@ class Ports:
     def settles_within(self) -> timedelta:
         """For how long a written tag may be missing from lists and mean nothing."""
         return min(tags.SETTLES_WITHIN, max(self.poll, tags.SETTLES_AT_LEAST))
+
+    @property
+    def lags_within(self) -> timedelta:
+        """For how long after its write a tag that one list has shown may be missing from another.
+
+        Who polls more often than that wants to see what a removal does.
+        """
+        return min(tags.SETTLES_WITHIN, self.poll)

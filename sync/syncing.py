@@ -137,6 +137,7 @@ class Round:
             complete=lists.complete,
             removes=not await self._store.flag(REMOVAL_REFUSED),
             settles_within=self._ports.settles_within,
+            lags_within=self._ports.lags_within,
         )
         return await self._with_parents(sevdesk, snapshot)
 

@@ -53,16 +53,18 @@ def judge(
     now: datetime,
     settles_within: timedelta = SETTLES_WITHIN,
     *,
+    lags_within: timedelta = SETTLES_WITHIN,
     removes: bool = True,
     proven: bool = False,
 ) -> Judgement:
     """What the tags on an open invoice of a synced contact mean for its record.
 
+    `lags_within`: how long after a write a list may be older than it, though another one was not.
     `removes`: whether sevDesk takes tags off; where it does not, several are left alone. `proven`:
     the list is not older than our last write (see `sync.planner`).
     """
     if not present:
-        return _judge_untagged(record, now, settles_within)
+        return _judge_untagged(record, now, settles_within, lags_within)
     if record.state in IN_FLIGHT:
         # The result is about to replace whatever is there.
         keep = record.tag or strongest(present)
@@ -78,11 +80,15 @@ def judge(
     return Judgement(Verdict.NOTHING if known or unproven else Verdict.SEEN, keep)
 
 
-def _judge_untagged(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> Judgement:
-    if vanished(record, now, settles_within):
+def _judge_untagged(
+    record: InvoiceRecord, now: datetime, settles_within: timedelta, lags_within: timedelta
+) -> Judgement:
+    if vanished(record, now, settles_within, lags_within):
         # What is on its way is finished first: its result is tagged, and can be removed again.
         unfinished = record.state in IN_FLIGHT or _result_is_untagged(record)
         return Judgement(Verdict.NOTHING if unfinished else Verdict.REEXPORT, record.tag)
+    if _may_lag(record, now, lags_within):
+        return Judgement(Verdict.NOTHING, record.tag)
     return _repair(record, _keep(record, frozenset()), now, settles_within)
 
 
@@ -129,11 +135,26 @@ def is_fresh(record: InvoiceRecord, now: datetime, settles_within: timedelta) ->
     return record.tagged_at > now - settles_within
 
 
-def vanished(record: InvoiceRecord, now: datetime, settles_within: timedelta) -> bool:
+def _may_lag(record: InvoiceRecord, now: datetime, lags_within: timedelta) -> bool:
+    """Whether a list may be older than our last write, also where an earlier one was not.
+
+    Two lists may come from two servers, of which one lags.
+    """
+    return record.tagged_at is not None and record.tagged_at > now - lags_within
+
+
+def vanished(
+    record: InvoiceRecord,
+    now: datetime,
+    settles_within: timedelta,
+    lags_within: timedelta = SETTLES_WITHIN,
+) -> bool:
     """Whether an invoice without our tags had one, so that a person must have removed it.
 
     A write that was begun and not ended may itself have taken the tag off.
     """
     if record.tag_pending or is_fresh(record, now, settles_within):
+        return False
+    if _may_lag(record, now, lags_within):
         return False
     return was_seen(record)

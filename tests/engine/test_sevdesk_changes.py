@@ -330,3 +330,20 @@ async def test_an_invoice_that_did_not_change_while_it_waited_is_not_read_again(
     await engine.work()
     assert (await record(engine, "1")).state is S.SENT
     assert world.sevdesk.calls.keys() <= {"add_tag", "remove_tag_relation"}
+
+
+async def test_lists_that_lag_now_and_then_send_nothing_again(world: World, engine: Engine) -> None:
+    """A list shows the tag, and the next, of another server, not yet; a person syncs twice."""
+    world.sevdesk.remember()
+    world.clock.forward(timedelta(hours=1))
+    world.sevdesk.add_invoice("1")
+    await engine.poll()
+    await engine.work()
+    for lag in (0, 20):
+        world.clock.forward(timedelta(seconds=5))
+        world.sevdesk.lag = timedelta(seconds=lag)
+        await engine.poll(trigger=ME)
+    world.sevdesk.lag = timedelta(0)
+    await settled(world, engine)
+    assert world.provider.accepted("RE-1") == 1
+    assert world.sevdesk.kinds("1") == [TagKind.SENT]

@@ -80,9 +80,21 @@ def test_a_fresh_write_is_seen_when_a_list_shows_that_very_relation(
     assert [s.relation for s in found.seen] == ["r1"] * seen
 
 
-def test_a_tag_that_was_seen_after_its_write_can_be_removed_at_once() -> None:
-    seen = record(S.SENT, tag_seen=True, tagged_at=NOW)
-    assert len(plan(snapshot(row(), records=[seen])).reexports) == 1
+@pytest.mark.parametrize(("age", "removed"), [(1, True), (0.9, False)])
+def test_a_tag_that_was_seen_is_removed_when_lists_may_not_lag_any_more(
+    age: float, removed: bool
+) -> None:
+    """That one list showed it does not mean that the next is not older than the write."""
+    within = timedelta(seconds=10)
+    seen = record(S.SENT, tag_seen=True, tagged_at=NOW - age * within)
+    found = plan(replace(snapshot(row(), records=[seen]), lags_within=within))
+    assert (len(found.reexports), found.repairs) == (int(removed), ())
+
+
+def test_most_tags_that_a_list_may_not_show_yet_are_not_lost() -> None:
+    rows = [row(str(i)) for i in range(3)]
+    seen = [record(S.SENT, invoice_id=str(i), tag_seen=True, tagged_at=NOW) for i in range(3)]
+    assert plan(snapshot(*rows, records=seen)).lost == ()
 
 
 def test_a_write_under_way_is_no_removal() -> None:
