@@ -35,6 +35,8 @@ TRIAL = timedelta(minutes=2)  # for what was refused to be tried again before it
 OUTAGE = 2  # polls that failed one after another, after which a person is told
 
 BUSY = Reason(code="sync.busy", kind=Kind.TRANSIENT)
+# It said itself how long it is not to be asked; that sevDesk answers again changes nothing.
+BUSY_ACCESS_POINT = "peppol.access_point.busy"
 INTERRUPTED = Reason(code="sync.interrupted", kind=Kind.TRANSIENT)
 
 
@@ -166,7 +168,7 @@ class Poller:
 
         await self._book.change_connection(change, told=looks_different)
         if error is None and (was_broken or before.failures):
-            await wake_postponed(self._ports, self._book)
+            await wake_postponed(self._ports, self._book, but_not=BUSY_ACCESS_POINT)
 
     def _noted(
         self, connection: Connection, error: SyncError | None, *, was_broken: bool
@@ -227,8 +229,8 @@ def _by_person(run: SyncRun) -> bool:
     return run.trigger != "poll"
 
 
-async def wake_postponed(ports: Ports, book: Book) -> None:
-    """Let everything that waited for the connection go on now."""
+async def wake_postponed(ports: Ports, book: Book, *, but_not: str = "") -> None:
+    """Let everything that waited for the connection go on now; `but_not`: a reason's code."""
     now, records = ports.now(), book.store.records
     goes_on = await records.ids_in((InvoiceState.IMPORTED, InvoiceState.READY))
     # A tag that is to be written is scheduled, whatever the state.
@@ -236,7 +238,8 @@ async def wake_postponed(ports: Ports, book: Book) -> None:
         changes: dict[str, object] = {}
         if record.tag_retry_at is not None:
             changes["tag_retry_at"] = now
-        if record.state in (InvoiceState.IMPORTED, InvoiceState.READY):
+        waits_for = record.reason.code if record.reason else None
+        if record.state in (InvoiceState.IMPORTED, InvoiceState.READY) and waits_for != but_not:
             changes["next_at"] = now
         if not changes:
             continue

@@ -346,3 +346,18 @@ async def test_what_waited_for_sevdesk_goes_on_with_the_first_poll_after_an_outa
     fault.times = 0
     await world.run_for(engine, minutes=6)  # one poll and a minute
     assert [world.sevdesk.kinds(number) for number in ("1", "2")] == [[TagKind.SENT]] * 2
+
+
+async def test_an_access_point_that_is_busy_is_left_alone_when_sevdesk_answers_again(
+    world: World, engine: Engine
+) -> None:
+    """It said how long to wait. sevDesk fails each second poll meanwhile."""
+    world.provider.otherwise = Behaviour.NOT_TAKEN
+    world.sevdesk.add_invoice("1")
+    await world.run_for(engine, hours=2)
+    waits_until = (await record(engine, "1")).next_at
+    world.sevdesk.faults.append(Fault("invoices", unavailable))
+    await engine.poll()
+    await engine.poll()
+    assert (await connection(engine)).failures == 0
+    assert (await record(engine, "1")).next_at == waits_until
