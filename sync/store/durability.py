@@ -13,6 +13,7 @@ store the files are then synced from here (`sync_files`).
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
@@ -101,7 +102,9 @@ async def ask(client: Any) -> Durability:
     keys = await client.each_master()
     masters = {nodes[0].name: nodes[0] for nodes in client.nodes_manager.slots_cache.values()}
     told = {name: await _ask(client, {"target_nodes": node}) for name, node in masters.items()}
-    asked = [await _tried(client, keys[name], one) for name, one in told.items() if name in keys]
+    # At once: a start waits for them, and each takes two seconds where its WAITAOF does wait.
+    tries = (_tried(client, keys[name], one) for name, one in told.items() if name in keys)
+    asked = await asyncio.gather(*tries)
     return weakest([*asked, *await _replicas(client, asked[0])])
 
 

@@ -10,13 +10,18 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import ResponseError
 
 from sync.clock import ask
 from sync.embedded import find_server
 from sync.errors import StoreError
+from sync.store import durability
+from sync.store.cluster import StoreCluster
+from sync.store.durability import Durability
 from sync.store.pace import Breaker, Pacer
 from sync.store.records import Records
 from sync.store.redis import Clients
@@ -156,3 +161,35 @@ async def test_the_time_is_asked_of_the_node_of_one_key(cluster: Clients) -> Non
     told = await ask(cluster)
     now = datetime.now(UTC).timestamp()
     assert told.low - 5 < now < told.high + 5
+
+
+class ThreeMasters(StoreCluster):
+    """As far as `durability.ask` looks at a cluster."""
+
+    def __init__(self) -> None:
+        nodes = [SimpleNamespace(name=f"n{number}") for number in range(3)]
+        slots = dict(enumerate([node] for node in nodes))
+        self.nodes_manager = SimpleNamespace(slots_cache=slots)  # type: ignore[assignment]
+
+    async def each_master(self) -> dict[str, str]:
+        return {f"n{number}": f"xt:{{{number}}}:look" for number in range(3)}
+
+    def get_replicas(self) -> list[ClusterNode]:
+        return []
+
+
+async def test_the_masters_are_tried_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes two seconds where its WAITAOF does wait, and a start waits for all of them."""
+    syncs = Durability("redis 8.2", True, True, "everysec", True, "noeviction")
+    all_asked = asyncio.Barrier(3)
+
+    async def told(*_: object) -> Durability:
+        return syncs
+
+    async def answers_early(*_: object) -> bool:
+        async with asyncio.timeout(20):
+            return await all_asked.wait() == 0  # one of the three
+
+    monkeypatch.setattr(durability, "_ask", told)
+    monkeypatch.setattr(durability, "_answers_early", answers_early)
+    assert (await durability.ask(ThreeMasters())).early, "the least of what all of them promise"
