@@ -29,7 +29,6 @@ TYPES = frozenset({"RE", "AR", "TR", "ER"})  # invoice, advance, partial, final 
 FIRST_SYNC = "first_sync"  # why a person is asked
 FIRST_SYNC_LIMIT = 10  # more invoices than this are not sent before a person says so
 GAP = timedelta(days=7)  # after this long without a sync, invoices have gathered as before a first
-NOT_YET = frozenset({InvoiceState.IMPORTED, InvoiceState.WAITING, InvoiceState.READY})
 MASS_LOSS = 3  # fewer lost tags than this are never taken for a deleted tag
 
 
@@ -403,11 +402,21 @@ def _resumes(judged: Iterable[Judged]) -> tuple[InvoiceRecord, ...]:
     )
 
 
+def _waits(record: InvoiceRecord) -> bool:
+    """For a person, or after trouble; what is about to be sent was just read.
+
+    Our own tag may change the revision (facts: unknown), which is no correction.
+    """
+    if record.state in (InvoiceState.IMPORTED, InvoiceState.READY):
+        return record.backoff > 0
+    return record.state is InvoiceState.WAITING
+
+
 def _changed(judged: Iterable[Judged]) -> tuple[InvoiceRecord, ...]:
     return tuple(
         record
         for record, row, judgement in judged
-        if record.state in NOT_YET
+        if _waits(record)
         and judgement.verdict is Verdict.NOTHING
         and row.revision != record.revision
         and not record.refetch

@@ -334,8 +334,10 @@ def test_nothing_is_planned_for_records_of_paid_invoices() -> None:
     ("changes", "fetched"),
     [
         ({}, True),
-        ({"state": S.READY}, True),
-        ({"state": S.IMPORTED}, True),
+        ({"state": S.READY, "backoff": 1}, True),
+        ({"state": S.IMPORTED, "backoff": 1}, True),
+        ({"state": S.READY}, False),
+        ({"state": S.IMPORTED}, False),
         ({"state": S.SUBMITTING}, False),
         ({"state": S.BLOCKED}, False),
         ({"refetch": True}, False),
