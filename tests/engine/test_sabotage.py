@@ -194,36 +194,6 @@ def what_a_repair_left_counts_as_seen(patch: Patch) -> None:
 
 
 @sabotage
-def an_older_list_is_believed(patch: Patch) -> None:
-    """A list that may be from before our last write proves that a tag is there."""
-    judge = tags.judge
-
-    def believing(
-        record: InvoiceRecord, present: frozenset[TagKind], *more: Any, **kw: Any
-    ) -> tags.Judgement:
-        found = judge(record, present, *more, **kw)
-        quiet = found.verdict is tags.Verdict.NOTHING and found.keep in present
-        if quiet and not record.tag_seen and not record.tag_pending:
-            return tags.Judgement(tags.Verdict.SEEN, found.keep)
-        return found
-
-    patch.setattr(planner, "judge", believing)
-
-
-@sabotage
-def what_a_repair_left_is_forgotten(patch: Patch) -> None:
-    """The next poll chooses anew what stays, by a list that may show what is gone."""
-    done = Tagger._done
-
-    async def forgetting(
-        self: Tagger, record: InvoiceRecord, kind: TagKind, relation: str, *, left: bool = False
-    ) -> InvoiceRecord:
-        return await done(self, record, kind, "" if left else relation, left=left)
-
-    patch.setattr(Tagger, "_done", forgetting)
-
-
-@sabotage
 def what_is_in_flight_is_imported_again(patch: Patch) -> None:
     patch.setattr(tags, "IN_FLIGHT", frozenset())
 
