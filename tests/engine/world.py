@@ -247,7 +247,12 @@ class World:
                 poll_at += self.poll_every
 
     async def run_for(self, engine: Engine, org: str = ORG, **time: float) -> None:
-        await self.run_until(engine, self.clock() + timedelta(**time), org)
+        """For days an hour is often enough: what is due in between comes at its time."""
+        span, often = timedelta(**time), self.poll_every
+        if span > timedelta(days=1):
+            self.poll_every = max(often, timedelta(hours=1))
+        await self.run_until(engine, self.clock() + span, org)
+        self.poll_every = often
 
 
 async def settled(world: World, engine: Engine, org: str = ORG, **time: float) -> None:
