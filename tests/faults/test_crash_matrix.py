@@ -71,7 +71,6 @@ BEHAVIOURS = (
     Fault.BUSY,
     Fault.GARBAGE,
 )
-UNKNOWN = ("after:transfer", "after:put:unconfirmed", "before:find")
 LOSING = (Fault.LOST_ANSWER, Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.RESET, Fault.GARBAGE)
 PENDING = 3  # status calls before the end, so that a look-up does not find it delivered already
 PATIENCE = 90.0  # seconds: a cell takes three on an idle machine
@@ -144,17 +143,24 @@ async def test_killed_at_each_point(launcher: Launcher, tmp_path: Path) -> None:
     await run_all(tmp_path, launcher, chosen)
 
 
-async def test_killed_while_nobody_can_know(launcher: Launcher, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("point", "behaviour"),
+    [
+        ("after:transfer", Fault.LOST_ANSWER),
+        pytest.param("after:put:unconfirmed", Fault.ERROR_AFTER, marks=pytest.mark.slow),
+        pytest.param("before:find", Fault.GARBAGE, marks=pytest.mark.slow),
+    ],
+)
+async def test_killed_while_nobody_can_know(
+    point: str, behaviour: Fault, launcher: Launcher, tmp_path: Path
+) -> None:
     """Recommand has sent it and does not list it yet: that is no proof, so a person is asked."""
     async with open_world(tmp_path, launcher, "recommand") as world:
         assert isinstance(world.access_point, RecommandStandIn)
         tenant = await world.connect()
         await world.finish_first_sync(tenant)
         world.access_point.listing = False
-        for cell in zip(
-            UNKNOWN, (Fault.LOST_ANSWER, Fault.ERROR_AFTER, Fault.GARBAGE), strict=True
-        ):
-            await run_cell(world, tenant, *cell)
+        await run_cell(world, tenant, point, behaviour)
         await world.check_promises()
         await world.check_ends()
 

@@ -223,7 +223,7 @@ def overviews(draw: st.DrawFn) -> Overview:
 
 EN = texts("en")
 LANGUAGE = st.sampled_from(LANGUAGES).map(texts)
-relaxed = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def assert_sendable(card: Card) -> None:
