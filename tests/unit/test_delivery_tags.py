@@ -90,7 +90,8 @@ def test_a_claim_remembers_the_attempts_before_it() -> None:
 def test_what_was_corrected_while_it_waited_is_prepared_anew() -> None:
     waits = record(S.WAITING, hold="ask")
     assert delivery.released(waits, "U1", NOW).state is S.READY
-    corrected = waits.model_copy(update={"refetch": True})
+    corrected = delivery.corrected(waits, NOW)
+    assert corrected.state is S.WAITING
     assert delivery.released(corrected, "U1", NOW).state is S.IMPORTED
 
 
